@@ -1,0 +1,45 @@
+# What a person does with a checkout. `make` alone lists it.
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON_IN := .venv/bin/python
+LLMREC := .venv/bin/llmrec
+WORK ?= work
+SIZE ?= small
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup:  ## make the environment in .venv (needs Python 3.11+; TORCH_INDEX_URL may name an index of CPU builds)
+	@setup/install.sh
+
+test: setup  ## the quick tests, in minutes
+	$(PYTHON_IN) -m pytest -m "not slow and not gpu"
+
+test-all: setup  ## all tests; those for a GPU are skipped where there is none
+	$(PYTHON_IN) -m pytest
+
+lint: setup  ## style, types and the Dockerfile
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/hadolint Dockerfile
+
+check: lint test  ## everything a change must pass
+
+demo: setup  ## draw the shop, make examples of it, and write a page to look at them
+	@test -e $(WORK)/atelier/dataset.json || $(PYTHON_IN) data_builders/atelier.py --size $(SIZE) --out $(WORK)/atelier
+	@test -e $(WORK)/examples/examples.json || $(LLMREC) examples $(WORK)/atelier --out $(WORK)/examples
+	@$(LLMREC) preview $(WORK)/examples --out $(WORK)/preview.html
+	@echo "Open $(WORK)/preview.html in a browser. The shop is in $(WORK)/atelier, the examples are in $(WORK)/examples."
+
+wheel: setup  ## build the wheel into dist/
+	$(PYTHON_IN) -m build --no-isolation --wheel
+
+lock: setup  ## write constraints.txt from the environment
+	{ head -1 constraints.txt; .venv/bin/pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\)+.*/torch==\1/'; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean:  ## remove the environment and what tools left; results in $(WORK) stay
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: help setup test test-all lint check demo wheel lock clean

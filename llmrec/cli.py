@@ -1,0 +1,262 @@
+"""The `llmrec` command: each stage of the pipeline is a subcommand that reads folders and writes one."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from llmrec import __version__
+from llmrec.errors import DatasetError, InputError, LlmrecError
+
+app = typer.Typer(
+    name="llmrec",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DatasetFolder = Annotated[
+    Path, typer.Argument(help="A dataset folder, made by a script in data_builders/.", show_default=False)
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a result that llmrec made earlier.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def main() -> None:
+    """Run the command line; errors that llmrec foresees become one message and an exit code."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        app()
+    except InputError as error:
+        _fail(error, 2)
+    except LlmrecError as error:
+        _fail(error, 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def llmrec(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Turn a catalogue and an interaction log into a multimodal language model that ranks and explains.
+
+    Start with a dataset: python data_builders/atelier.py --out work/atelier
+    """
+    if version:
+        typer.echo(f"llmrec {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Example:  llmrec validate work/atelier")
+def validate(dataset: DatasetFolder, json: AsJson = False) -> None:
+    """Check a whole dataset folder: every error with its file, its rows and what to do. Exit code 2 if there is one."""
+    from llmrec.dataset import validate as check
+    from llmrec.progress import shown_progress
+
+    with shown_progress() as progress:
+        opened, problems = check(dataset, progress)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if json:
+        _print_json({"dataset": opened.info, "problems": [vars(problem) for problem in problems]})
+    else:
+        _print_dataset(opened.info)
+        for problem in problems:
+            _say(f"[{'red' if problem.severity == 'error' else 'yellow'}]{problem.severity}[/]", str(problem))
+        if not errors:
+            _say("[green]valid[/]", f"{opened.fingerprint}")
+    if errors:
+        raise typer.Exit(2)
+
+
+@app.command(epilog="Example:  llmrec audit work/atelier --split temporal")
+def audit(
+    dataset: DatasetFolder,
+    split: Annotated[
+        str, typer.Option(help="Split to look into: leave-one-out, temporal or cold-items.")
+    ] = "leave-one-out",
+    pictures: Annotated[bool, typer.Option(help="Look for near-duplicate pictures.")] = True,
+    json: AsJson = False,
+) -> None:
+    """Look for leaks and faults that would make later figures wrong. Exit code 1 if there is one."""
+    from llmrec.audit import audit as look
+    from llmrec.dataset import Dataset
+    from llmrec.progress import shown_progress
+
+    opened = Dataset.open(dataset)
+    with shown_progress() as progress:
+        found = look(opened, split=split, pictures=pictures, progress=progress)
+    if json:
+        _print_json(found.as_dict())
+    else:
+        _print_audit(opened.name, found)
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def _list_settings(wanted: bool) -> None:
+    """Print the settings of the example recipe with their help and defaults."""
+    if not wanted:
+        return
+    from dataclasses import asdict
+
+    from llmrec.config import field_help
+    from llmrec.examples import ExampleRecipe
+
+    defaults = asdict(ExampleRecipe())
+    for name, text in field_help(ExampleRecipe).items():
+        typer.echo(f"{name}={defaults[name]}\n    {text}")
+    raise typer.Exit
+
+
+@app.command(
+    epilog="Examples:  llmrec examples work/atelier --out work/examples\n\n"
+    "llmrec examples work/shop work/films --weight 2 --weight 1 --out work/both history=10 'tasks={sequential: 1}'"
+)
+def examples(
+    datasets: Annotated[
+        list[str], typer.Argument(help="Dataset folders, then key=value settings of the recipe.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write.", show_default=False)],
+    prompts: Annotated[Path, typer.Option(help="The folder of prompt templates.")] = Path("prompts"),
+    recipe: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
+    tokenizer: Annotated[str, typer.Option(help="A model folder, a hub name, or 'starter'.")] = "starter",
+    weight: Annotated[list[float] | None, typer.Option(help="Share of each dataset, in their order.")] = None,
+    part: Annotated[list[str] | None, typer.Option(help="train, valid or test; all three by default.")] = None,
+    overwrite: Overwrite = False,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="List the settings and stop.", is_eager=True, callback=_list_settings)
+    ] = False,
+) -> None:
+    """Make instruction examples: conversations with pictures, as Arrow that TRL's SFTTrainer takes as it is."""
+    from llmrec.config import load_config
+    from llmrec.dataset import Dataset
+    from llmrec.example_files import write_examples
+    from llmrec.examples import ExampleRecipe
+    from llmrec.progress import shown_progress
+    from llmrec.prompts import Prompts
+    from llmrec.splits import PARTS
+    from llmrec.tokens import TokenMeter, load_tokenizer
+
+    del settings  # its callback has listed them and stopped
+    chosen = load_config(ExampleRecipe, recipe, [word for word in datasets if "=" in word])
+    opened = [Dataset.open(word) for word in datasets if "=" not in word]
+    if not opened:
+        raise InputError("No dataset was given. Example: llmrec examples work/atelier --out work/examples")
+    weights = weight or [1.0] * len(opened)
+    if len(weights) != len(opened):
+        raise InputError(
+            f"{len(weights)} weights were given for {len(opened)} datasets. Give one --weight a dataset, or none"
+        )
+    wrong = [name for name in part or () if name not in PARTS]
+    if wrong:
+        raise InputError(f"--part {wrong[0]} is not a part. The parts are {', '.join(PARTS)}")
+    with shown_progress() as progress:
+        info = write_examples(
+            out,
+            list(zip(opened, weights, strict=True)),
+            Prompts.load(prompts),
+            TokenMeter(load_tokenizer(tokenizer), chosen.picture_tokens),
+            chosen,
+            tokenizer_name=tokenizer,
+            parts=[name for name in PARTS if not part or name in part],
+            overwrite=overwrite,
+            progress=progress,
+        )
+    _print_examples(info)
+    typer.echo(f"Look at them:  llmrec preview {out} --out {out.parent / 'preview.html'}")
+
+
+@app.command(epilog="Example:  llmrec preview work/examples --out work/preview.html --count 40")
+def preview(
+    examples: Annotated[
+        Path, typer.Argument(help="A folder of examples, made by `llmrec examples`.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("preview.html"),
+    part: Annotated[str, typer.Option(help="train, valid or test.")] = "train",
+    count: Annotated[int, typer.Option(help="How many examples to show, evenly over the tasks.", min=1, max=500)] = 32,
+    seed: Annotated[int, typer.Option(help="Which examples are drawn.")] = 0,
+) -> None:
+    """Write a page that shows examples as the model will read them, pictures in place, with the tokens of each part."""
+    from llmrec.preview import write_preview
+    from llmrec.progress import shown_progress
+
+    with shown_progress() as progress:
+        shown = write_preview(examples, out, part=part, count=count, seed=seed, progress=progress)
+    typer.echo(f"{shown} examples are on the page {out}")
+
+
+def _fail(error: LlmrecError, code: int) -> None:
+    typer.echo(f"error: {error}", err=True)
+    if isinstance(error, DatasetError):
+        warnings = sum(problem.severity == "warning" for problem in error.problems)
+        if warnings:
+            typer.echo(f"({warnings} warnings besides)", err=True)
+    sys.exit(code)
+
+
+def _say(mark: str, text: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    Console().print(f"{mark} {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def _print_json(content: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+
+
+def _print_dataset(info: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=str(info["name"]), title_justify="left", show_header=False)
+    for what, count in info["counts"].items():
+        table.add_row(what, f"{count:,}")
+    table.add_row("clock", "milliseconds since 1970" if info["clock"] == "ms" else "order only")
+    table.add_row("licence", str(info["licence"]))
+    Console().print(table)
+
+
+def _print_audit(name: str, found: Any) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    colour = {"pass": "green", "warn": "yellow", "fail": "red"}
+    table = Table(title=f"Audit of {name}", title_justify="left", show_lines=True)
+    for column in ("check", "verdict", "what was seen", "what it means and what to do"):
+        table.add_column(column, overflow="fold")
+    for finding in found.findings:
+        verdict = f"[{colour[finding.verdict]}]{finding.verdict}[/]"
+        advice = f"{finding.meaning} {finding.remedy}".strip() if finding.verdict != "pass" else finding.meaning
+        table.add_row(finding.check, verdict, escape(finding.seen), escape(advice))
+    Console().print(table)
+
+
+def _print_examples(info: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Examples", title_justify="left")
+    table.add_column("task")
+    for part in info["parts"]:
+        table.add_column(part, justify="right")
+    for task in info["recipe"]["tasks"]:
+        table.add_row(task, *(f"{part['tasks'].get(task, 0):,}" for part in info["parts"].values()))
+    table.add_row("all", *(f"{part['examples']:,}" for part in info["parts"].values()), style="bold")
+    for figure in ("mean", "p95", "max"):
+        table.add_row(
+            f"tokens, {figure}", *(f"{part['tokens'][figure]:,}" for part in info["parts"].values()), style="dim"
+        )
+    Console().print(table)
+    for reason, count in info["skipped"].items():
+        typer.echo(f"{count:,} rows were left out: {reason}")

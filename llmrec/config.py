@@ -1,0 +1,154 @@
+"""Recipes and mappings: YAML into frozen dataclasses; an unknown key names the nearest known one."""
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from llmrec.errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+def load_config(kind: type[Config], path: Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file (or start from the defaults), apply `key=value` overrides, and check every key and type.
+
+    Keys of nested sections are written with dots: `trainer.max_steps=100`.
+    """
+    where = str(path) if path else "defaults"
+    content = _read(path) if path else {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"{override!r} is not of the form key=value. Example: history=20")
+        _set(content, key.strip().split("."), _parsed(value), override)
+    return build(kind, content, where)
+
+
+def build(kind: type[Config], content: Mapping[str, Any], where: str = "configuration") -> Config:
+    """Make a dataclass from a mapping; all its faults are told at once."""
+    faults: list[str] = []
+    made = _build(kind, content, "", faults)
+    if faults:
+        raise ConfigError(f"{where} cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
+    return typing.cast(Config, made)
+
+
+def field_help(kind: type[Any]) -> dict[str, str]:
+    """The sentence that stands under each field of a config dataclass."""
+    (definition,) = ast.parse(inspect.getsource(kind).lstrip()).body
+    assert isinstance(definition, ast.ClassDef)
+    helps: dict[str, str] = {}
+    for line, after in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            value = after.value if isinstance(after, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                helps[line.target.id] = " ".join(value.value.split())
+    return helps
+
+
+def _build(kind: Any, content: Any, prefix: str, faults: list[str]) -> Any:
+    if not isinstance(content, Mapping):
+        faults.append(f"{prefix.rstrip('.') or 'the file'} should be a section of keys, not {content!r}")
+        return None
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        if key not in known:
+            near = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.5)
+            advice = f"did you mean {prefix}{near[0]}?" if near else f"the keys here are {', '.join(known)}"
+            faults.append(f"unknown key {prefix}{key}: {advice}")
+            continue
+        values[key] = _fit(hints[key], value, f"{prefix}{key}", faults)
+    required = [
+        name
+        for name, field in known.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    missing = [name for name in required if name not in content]
+    faults.extend(f"{prefix}{name} is missing: {field_help(kind).get(name, 'it is required')}" for name in missing)
+    if faults:
+        return None
+    try:
+        return kind(**values)
+    except ConfigError as error:  # a dataclass may check its values in __post_init__
+        faults.append(f"{prefix}{error}")
+        return None
+
+
+def _fit(hint: Any, value: Any, key: str, faults: list[str]) -> Any:
+    """Bring a YAML value to a field's type, or note why it does not fit."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, f"{key}.", faults)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _fit(next(kind for kind in arguments if kind is not type(None)), value, key, faults)
+    if origin is typing.Literal:
+        if value not in arguments:
+            faults.append(f"{key} is {value!r}: it can be {', '.join(map(str, arguments))}")
+        return value
+    if origin is tuple and isinstance(value, Sequence) and not isinstance(value, str):
+        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) != len(value):
+            faults.append(f"{key} has {len(value)} values where {len(kinds)} are wanted")
+            return None
+        return tuple(
+            _fit(kind, one, f"{key}[{place}]", faults)
+            for place, (kind, one) in enumerate(zip(kinds, value, strict=True))
+        )
+    if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        return {str(name): _fit(arguments[1], one, f"{key}.{name}", faults) for name, one in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    plain = origin or hint
+    if plain is Any or (isinstance(value, plain) and not (plain is int and isinstance(value, bool))):
+        return value
+    wanted = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+    faults.append(
+        f"{key} is {value!r}: it should be {wanted.get(plain, 'a list' if plain is tuple else 'a section of keys')}"
+    )
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist. Check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}). It should be a YAML file in UTF-8") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds {type(content).__name__}, where keys and values are expected")
+    return content
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+
+
+def _set(content: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        inner = content.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{override!r}: {key} is {inner!r}, not a section of keys")
+        content = inner
+    content[keys[-1]] = value

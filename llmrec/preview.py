@@ -1,0 +1,120 @@
+"""A page of examples as the model will read them: pictures in place, and what each part costs in tokens."""
+
+import base64
+import io
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from llmrec.artifact import read_json, staged_file
+from llmrec.errors import InputError
+from llmrec.example_files import MARKER, open_examples
+from llmrec.progress import Progress
+from llmrec.splits import PARTS
+from llmrec.tokens import TokenMeter, load_tokenizer
+
+THUMBNAIL = 160
+
+
+@dataclass(frozen=True)
+class Share:
+    """One part of an example's tokens, for the bar above it."""
+
+    name: str
+    tokens: int
+
+
+def write_preview(
+    folder: Path, out: Path, *, part: str = "train", count: int = 32, seed: int = 0, progress: Progress | None = None
+) -> int:
+    """Draw examples evenly over the tasks and write the page; returns how many it shows."""
+    if part not in PARTS:
+        raise InputError(f"{part!r} is not a part. The parts are {', '.join(PARTS)}")
+    info = read_json(folder, MARKER, kind="a folder of examples", remedy="Run: llmrec examples DATASET --out FOLDER")
+    examples = open_examples(folder, part)
+    chosen = _evenly_drawn(examples["task"], count, seed)
+    if not chosen:
+        raise InputError(f"The part {part!r} of {folder} has no examples. Choose another --part")
+    meter = TokenMeter(load_tokenizer(info["tokenizer"]), info["recipe"]["picture_tokens"])
+    undecoded = examples.cast_column("images", _plain_images())
+    thumbnails: dict[str, str | None] = {}
+    cards: dict[str, list[Mapping[str, Any]]] = {}
+    for done, place in enumerate(chosen, 1):
+        example = undecoded[place]
+        cards.setdefault(example["task"], []).append(_card(example, meter, thumbnails))
+        if progress:
+            progress("preview", done, len(chosen))
+    page = _template().render(info=info, part=part, tasks=cards, budget=info["recipe"]["budget"])
+    with staged_file(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return len(chosen)
+
+
+def _evenly_drawn(tasks: Sequence[str], count: int, seed: int) -> list[int]:
+    """Places of examples: as many of each task as there are, up to an equal share, ordered by task."""
+    rng = random.Random(seed)
+    places: dict[str, list[int]] = {}
+    for place, task in enumerate(tasks):
+        places.setdefault(task, []).append(place)
+    for group in places.values():
+        rng.shuffle(group)
+    drawn: list[tuple[str, int]] = []
+    while len(drawn) < count and any(places.values()):
+        for task, group in places.items():
+            if group and len(drawn) < count:
+                drawn.append((task, group.pop()))
+    order = list(places)
+    return [place for task, place in sorted(drawn, key=lambda pair: order.index(pair[0]))]
+
+
+def _card(example: Mapping[str, Any], meter: TokenMeter, thumbnails: dict[str, str | None]) -> Mapping[str, Any]:
+    paths = [image["path"] for image in example["images"]]
+    waiting = iter(paths)
+    turns = []
+    shares = []
+    for turn in [*example["prompt"], *example["completion"]]:
+        pieces = []
+        for piece in turn["content"]:
+            if piece["type"] == "image":
+                pieces.append({"picture": _thumbnail(next(waiting), thumbnails)})
+            else:
+                pieces.append({"text": piece["text"]})
+        texts = [piece["text"] for piece in turn["content"] if piece["type"] == "text"]
+        name = "answer" if turn["role"] == "assistant" else f"{turn['role']}'s words"
+        shares.append(Share(name, int(meter.texts(texts).sum())))
+        turns.append({"role": turn["role"], "pieces": pieces})
+    shares.insert(-1, Share(f"{len(paths)} picture{'s' if len(paths) != 1 else ''}", len(paths) * meter.picture_tokens))
+    return {**example, "turns": turns, "shares": shares, "total": sum(share.tokens for share in shares)}
+
+
+def _thumbnail(path: str, known: dict[str, str | None]) -> str | None:
+    """A small JPEG as a data address, or None where the picture has gone."""
+    if path not in known:
+        try:
+            with Image.open(path) as image:
+                image.draft("RGB", (THUMBNAIL * 2, THUMBNAIL * 2))
+                small = ImageOps.contain(image.convert("RGB"), (THUMBNAIL, THUMBNAIL))
+            buffer = io.BytesIO()
+            small.save(buffer, "JPEG", quality=82)
+            known[path] = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+        except OSError:
+            known[path] = None
+    return known[path]
+
+
+def _plain_images() -> Any:
+    """The images feature without decoding: paths are enough here."""
+    import datasets
+
+    return datasets.List(datasets.Image(decode=False))
+
+
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(loader=PackageLoader("llmrec", "pages"), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("preview.html")
