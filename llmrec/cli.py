@@ -237,8 +237,9 @@ def _print_audit(name: str, found: Any) -> None:
         table.add_column(column, overflow="fold")
     for finding in found.findings:
         verdict = f"[{colour[finding.verdict]}]{finding.verdict}[/]"
-        advice = f"{finding.meaning} {finding.remedy}".strip() if finding.verdict != "pass" else finding.meaning
-        table.add_row(finding.check, verdict, escape(finding.seen), escape(advice))
+        table.add_row(
+            finding.check, verdict, escape(finding.seen), escape(f"{finding.meaning} {finding.remedy}".strip())
+        )
     Console().print(table)
 
 

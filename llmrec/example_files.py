@@ -1,5 +1,6 @@
 """Examples on disk: Arrow shards that `datasets.load_from_disk` opens as they are, with the prompts they came from."""
 
+import gc
 import hashlib
 import multiprocessing
 import os
@@ -135,7 +136,7 @@ def example_table(examples: Sequence[Example], source: ExampleSource) -> pa.Tabl
         _turns([[("assistant", [example.answer])] for example in examples]),
         pa.ListArray.from_arrays(_offsets(paths), images),
         pa.array([dataset.name] * len(examples)),
-        pa.array([log.users[example.user] for example in examples]),
+        pa.array(log.users[[example.user for example in examples]].to_list(), pa.string()),
         pa.array([shelf.ids[example.target] for example in examples]),
         pa.array([example.task for example in examples]),
         pa.array([example.template for example in examples]),
@@ -199,11 +200,13 @@ def _tables(
 ) -> Iterator[pa.Table]:
     """Tables of examples in a fixed order, made by several processes where this system can fork."""
     _at_work[:] = sources
+    gc.freeze()  # catalogues are large and live on: looking through them again and again costs a fifth of the time
     jobs = _jobs(sources, rows, part)
     alone = workers <= 1 or "fork" not in multiprocessing.get_all_start_methods()
     for table, skipped in map(_table, jobs) if alone else _in_order(jobs, workers):
         skips.update(skipped)
         yield table
+    gc.unfreeze()
     _at_work.clear()
 
 

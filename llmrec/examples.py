@@ -114,6 +114,10 @@ class ExampleSource:
         self.shelf: Shelf = stock_shelf(dataset, prompts, meter, progress)
         self.labels = meter.labels(recipe.candidates)
         self.templates = {task: chosen_templates(prompts, task, recipe.wordings) for task in recipe.tasks}
+        self.without_hint = {
+            task: tuple(template for template in chosen if "hint" not in template.needs)
+            for task, chosen in self.templates.items()
+        }
         self.sizes: dict[tuple[str, str], Sizes] = {
             (task, template.name): measure(template, meter)
             for task, chosen in self.templates.items()
@@ -167,24 +171,30 @@ class ExampleSource:
             user = int(self.owner[row])
             taken = log.item[start[user] : start[user + 1]].tolist()
             history = taken[: row - int(start[user])]
-            task = self._task(bool(history), rating is not None, review or "", bool(summary), part, rng)
+            target = int(log.item[row])
+            pictured = self.shelf.has_alike[target]
+            task = self._task(bool(history), rating is not None, review or "", bool(summary), pictured, part, rng)
             if task is None:
                 self.skipped["serves none of the tasks"] += 1
                 continue
-            template = rng.choice(self.templates[task])
-            happening = Happening(
-                row, user, int(log.item[row]), history, frozenset(taken), rating, review or "", summary or ""
-            )
-            made = draft(task, template, happening, self.shelf, self.labels, self.features, self.scale, rng)
-            if made is None:
-                self.skipped[f"has nothing to show for {task}"] += 1
+            happening = Happening(row, user, target, history, frozenset(taken), rating, review or "", summary or "")
+            for choice in (self.templates[task], self.without_hint[task]):
+                template = rng.choice(choice) if choice else None
+                made = template and draft(
+                    task, template, happening, self.shelf, self.labels, self.features, self.scale, rng
+                )
+                if made:
+                    yield made
+                    break
             else:
-                yield made
+                self.skipped[f"has nothing to show for {task}"] += 1
 
-    def _task(self, known: bool, rated: bool, review: str, headed: bool, part: Part, rng: Random) -> str | None:
+    def _task(
+        self, known: bool, rated: bool, review: str, headed: bool, pictured: bool, part: Part, rng: Random
+    ) -> str | None:
         """Draw a task that this row can serve."""
         spoken = len(review) >= SHORTEST_REVIEW
-        key = (known, rated, spoken, headed, part)
+        key = (known, rated, spoken, headed, pictured, part)
         if key not in self._open_tasks:
             able = {
                 "sequential": known,
@@ -193,7 +203,7 @@ class ExampleSource:
                 "explanation": spoken,
                 "summary": spoken and headed,
                 "conversation": True,
-                "visual": True,
+                "visual": pictured,
                 "cold": not known or part != "train",
             }
             open_to = [task for task, weight in self.recipe.tasks.items() if able[task] and weight]

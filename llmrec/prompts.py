@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = ["PICTURE", "VARIABLES", "Chat", "Prompts", "Template", "Turn", "clean
 PICTURE = "\ue000"
 """Stands where a picture stands. It is a private-use character, which no cleaned text can hold."""
 
+SHORT = 100
 BASE, ITEM, HELD_OUT = "base.jinja", "item.jinja", "unseen-"
 TURNS = ("system", "user")
 BLOCKS = (*TURNS, "answer")
@@ -385,4 +386,8 @@ def _cleaned(value: object, limit: int | None = None) -> str:
     """The filter `clean`: any field of an item as safe text."""
     if value is None:
         return ""
-    return clean(("no", "yes")[value] if isinstance(value, bool) else str(value), limit)
+    text = ("no", "yes")[value] if isinstance(value, bool) else str(value)
+    return _cleaned_before(text, limit) if len(text) < SHORT else clean(text, limit)
+
+
+_cleaned_before = lru_cache(maxsize=4096)(clean)  # the catalogue's name and the like are met in every prompt

@@ -66,6 +66,11 @@ class Shelf:
         return [groups.get(key, []) for key in keys]
 
     @cached_property
+    def has_alike(self) -> Sequence[bool]:
+        """Whether another item with a picture is in the same category, so that somebody could show its picture."""
+        return [len(codes) > (image is not None) for codes, image in zip(self.alike, self.images, strict=True)]
+
+    @cached_property
     def costs(self) -> Sequence[int]:
         """The tokens of each item's line with its picture, where it has one."""
         pairs = zip(self.tokens, self.images, strict=True)

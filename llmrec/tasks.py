@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmrec.prompts import Template, clean
 from llmrec.shelf import Piece, Shelf, numbered, pieces
@@ -15,8 +15,7 @@ REVIEW_LIMIT, SUMMARY_LIMIT = 400, 120
 JOINING_WORDS = 24
 
 
-@dataclass(frozen=True)
-class Happening:
+class Happening(NamedTuple):
     """One row of the log: a person takes an item, having taken others before, and may say something about it."""
 
     row: int
@@ -44,8 +43,7 @@ class Draft:
     item: int | None = None
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(NamedTuple):
     """One example: the conversation, as roles with words and pictures, and where it comes from."""
 
     task: str

