@@ -36,13 +36,10 @@ def staged(out: Path, *, marker: str, overwrite: bool = False) -> Iterator[Path]
     try:
         yield partial
         _publish(partial, out, marker)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
         if _is_full(error):
-            raise _explained(error, out) from error
-        raise
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+            raise _full(out) from error
         raise
 
 
@@ -59,9 +56,10 @@ def staged_file(out: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(out)
-    except OSError as error:
+    except Exception as error:
+        partial.unlink(missing_ok=True)  # before the free space is told
         if _is_full(error):
-            raise _explained(error, out) from error
+            raise _full(out) from error
         raise
     finally:
         partial.unlink(missing_ok=True)
@@ -147,17 +145,24 @@ def _alive(left: Path) -> bool:
     return True
 
 
-def _is_full(error: OSError) -> bool:
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+def _is_full(error: BaseException) -> bool:
+    """Whether the disk was full; writers in other languages say so only in their words."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "No space left on device" in str(error)
+
+
+def _full(out: Path) -> DiskFull:
+    free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
+    return DiskFull(
+        f"The disk was full while {out} was written ({free / 2**20:,.1f} MiB are free now). Nothing half-made was left "
+        "behind. Free some space or choose another --out"
+    )
 
 
 def _explained(error: OSError, out: Path) -> InputError | DiskFull:
     if _is_full(error):
-        free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
-        return DiskFull(
-            f"The disk was full while {out} was written ({free / 2**20:,.0f} MiB are free now). Nothing half-made was "
-            "left behind. Free some space or choose another --out"
-        )
+        return _full(out)
     if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
         return InputError(f"{out} was made by another process in the meantime. Choose another --out")
     return InputError(f"{error.filename or out}: {error.strerror or error}. Choose a folder that can be written")
