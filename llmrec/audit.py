@@ -11,7 +11,7 @@ import polars as pl
 
 from llmrec.dataset import Dataset
 from llmrec.likeness import likeness
-from llmrec.log import Log, mixed
+from llmrec.log import Log, mixed, rank_of_ids, short_steps
 from llmrec.progress import Progress
 from llmrec.splits import TEST, TRAIN, VALID, Split, split_by_name
 
@@ -24,7 +24,6 @@ NOT_IN_ORDER = 0.8
 LATE_TRAINING = 0.001
 LONG_ENOUGH_TO_TELL = 4  # people with fewer items are alike by chance
 WORDS_OF_ONES_OWN = 40  # characters: shorter reviews ("Great!") are equal by chance
-ORDER_IN_STEPS, SURE = 0.01, 5.0
 ORDER_IN_APPEARANCE = 0.9
 TELLING_RANK = 0.9
 FUTURE_NAMES = re.compile(
@@ -229,26 +228,21 @@ def order_in_ids(_: Dataset, split: Split) -> Finding:
     tells an order is a surplus of steps forward.
     """
     log = split.log
-    rank = _rank_of_ids(log.items)[log.item]
-    inside = log.position_of_rows()[1:] > 0
-    steps = np.diff(rank)[inside] if len(log) else np.zeros(0)
-    forward, backward = int(((steps > 0) & (steps <= 3)).sum()), int(((steps < 0) & (steps >= -3)).sum())
-    count = max(1, len(steps))
-    excess = (forward - backward) / count
-    sure = (forward - backward) / max(1.0, np.sqrt(forward + backward))
-    appearance = _rank_correlation(*_first_seen(log))
-    told = excess > ORDER_IN_STEPS and sure > SURE
+    rank = rank_of_ids(log.items)
+    steps = short_steps(rank[log.item], log.user_of_rows())
+    appearance = _rank_correlation(*_first_seen(log, rank))
+    told = steps.tell_an_order
     return Finding(
         "order in ids",
         "fail" if told else "warn" if appearance > ORDER_IN_APPEARANCE else "pass",
-        f"the next item has one of the next three ids in {forward / count:.1%} of the steps, one of the three before "
-        f"in {backward / count:.1%}; ids and first appearance correlate by {appearance:.2f}",
+        f"the next item has one of the next three ids in {steps.forward:.1%} of the steps, one of the three before "
+        f"in {steps.backward:.1%}; ids and first appearance correlate by {appearance:.2f}",
         "The ids were given out along the histories, or rows of one moment are listed by id: whoever reads ids is told "
         "which item comes next, test items included."
         if told
         else "Ids that follow the calendar tell the age of an item: a fact about it, but one that text may not tell.",
         "Number the items in a random order; let llmrec break ties in time, which it does by lot.",
-        {"forward": forward / count, "backward": backward / count, "appearance": appearance},
+        {"forward": steps.forward, "backward": steps.backward, "appearance": appearance},
     )
 
 
@@ -359,25 +353,12 @@ def _twin_in_history(split: Split, group: npt.NDArray[np.int64]) -> float:
     return hits / max(1, len(_targets(split)))
 
 
-def _rank_of_ids(ids: pl.Series) -> npt.NDArray[np.int64]:
-    """The place of each id in the order that its numbers, or else its letters, give."""
-    parts = ids.to_frame("id").select(
-        pl.col("id").str.extract(r"^(\D*)\d+$").alias("before"),
-        pl.col("id").str.extract(r"(\d{1,18})$").alias("number"),
-    )
-    if not parts["before"].has_nulls() and parts["before"].n_unique() == 1 and not parts["number"].has_nulls():
-        keys = parts["number"].cast(pl.Int64)
-    else:
-        keys = ids
-    return np.asarray(keys.rank("ordinal").cast(pl.Int64).to_numpy())
-
-
-def _first_seen(log: Log) -> tuple[Numbers, Numbers]:
+def _first_seen(log: Log, rank: Numbers) -> tuple[Numbers, Numbers]:
     """Of each item that was taken: the rank of its id, and when it was taken first."""
     first = np.full(len(log.items), np.iinfo(np.int64).max)
     np.minimum.at(first, log.item, log.time)
     taken = first < np.iinfo(np.int64).max
-    return _rank_of_ids(log.items)[taken], first[taken]
+    return rank[taken], first[taken]
 
 
 def _rank_correlation(left: Numbers, right: Numbers) -> float:

@@ -93,3 +93,43 @@ def in_core(user: npt.NDArray[Any], item: npt.NDArray[Any], *, user_core: int, i
         if remaining.sum() == kept.sum():
             return kept
         kept = remaining
+
+
+SHORT = 3
+TOLD_BY, SURE = 0.01, 5.0
+
+
+@dataclass(frozen=True)
+class ShortSteps:
+    """How often a person's next item has one of the next ids, and one of those before, as shares of all steps."""
+
+    forward: float
+    backward: float
+    steps: int
+
+    @property
+    def tell_an_order(self) -> bool:
+        """Whether steps forward are too many for chance: the ids were given out, or rows listed, along histories.
+
+        Related items may stand side by side in a catalogue and in a history, but then in both directions alike.
+        """
+        surplus, short = self.forward - self.backward, self.forward + self.backward
+        return surplus > TOLD_BY and surplus * self.steps > SURE * (short * self.steps) ** 0.5
+
+
+def short_steps(rank: npt.NDArray[Any], user: npt.NDArray[Any]) -> ShortSteps:
+    """Look at rows that are ordered by person and time; `rank` is the place of each row's item among the ids."""
+    step = np.diff(rank)[user[1:] == user[:-1]] if len(rank) else np.zeros(0)
+    count = max(1, len(step))
+    forward, backward = ((step > 0) & (step <= SHORT)).sum(), ((step < 0) & (step >= -SHORT)).sum()
+    return ShortSteps(float(forward / count), float(backward / count), len(step))
+
+
+def rank_of_ids(ids: pl.Series) -> Times:
+    """The place of each id in the order that its numbers, or else its letters, give."""
+    parts = ids.to_frame("id").select(
+        before=pl.col("id").str.extract(r"^(\D*)\d+$"), number=pl.col("id").str.extract(r"(\d{1,18})$")
+    )
+    numbered = not parts["before"].has_nulls() and parts["before"].n_unique() == 1 and not parts["number"].has_nulls()
+    keys = parts["number"].cast(pl.Int64) if numbered else ids
+    return keys.rank("ordinal").cast(pl.Int64).to_numpy()

@@ -1,0 +1,1 @@
+"""The parts of the tabular builder: the mapping, reading tables, bringing columns to their types, and guessing."""

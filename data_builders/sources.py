@@ -1,0 +1,269 @@
+"""What the builders of real datasets share: the frame of a script, and reading files with errors that help."""
+
+import argparse
+import codecs
+import csv
+import gzip
+import io
+import json
+import logging
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from llmrec.errors import DatasetError, InputError, LlmrecError
+from llmrec.schema import nearest
+
+if TYPE_CHECKING:
+    from llmrec.dataset import Dataset
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+ROWS_A_CHUNK = 100_000
+UNIT = "\x1f"
+
+
+def parser(doc: str | None, script: str, *, ratings: bool = False, needs_out: bool = True) -> argparse.ArgumentParser:
+    """The command line of a builder: its docstring as help, and the options that all builders have."""
+    summary, _, examples = (doc or "").partition("\nexamples:")
+    made = argparse.ArgumentParser(
+        prog=f"python data_builders/{script}",
+        description=summary,
+        epilog=f"examples:{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--out", type=Path, required=needs_out, metavar="FOLDER", help="the dataset folder to write")
+    made.add_argument("--core", type=int, default=0, metavar="K", help="keep people and items with K interactions")
+    if ratings:
+        help = "keep interactions rated so or better, and none without a rating"
+        made.add_argument("--min-rating", type=float, metavar="R", help=help)
+    help = "leave out rows that cannot be used, counted, instead of stopping"
+    made.add_argument("--drop-bad-rows", action="store_true", help=help)
+    made.add_argument("--overwrite", action="store_true", help="replace a dataset that stands there")
+    return made
+
+
+def run(build: "Callable[[argparse.Namespace], Dataset]", options: argparse.Namespace) -> None:
+    """Build, sum up what was made, and turn foreseen errors into one message and an exit code."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        if options.out.exists() and not options.overwrite:
+            raise InputError(f"{options.out} exists already. Take another --out, or add --overwrite to replace it")
+        dataset = build(options)
+    except LlmrecError as error:
+        print(f"error: {error}", file=sys.stderr)
+        in_rows = isinstance(error, DatasetError) and any(problem.rows for problem in error.problems)
+        if in_rows and not options.drop_bad_rows:
+            print("To leave such rows out, counted, add --drop-bad-rows", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        sys.exit(130)
+    print(summary(dataset))
+
+
+def written(options: argparse.Namespace) -> dict[str, Any]:
+    """The common options as `write_dataset` takes them."""
+    return {
+        "core": options.core,
+        "bad_rows": "drop" if options.drop_bad_rows else "error",
+        "overwrite": options.overwrite,
+    }
+
+
+def summary(dataset: "Dataset") -> str:
+    """What a dataset holds, what was left out on the way, and what to do next."""
+    info = dataset.info
+    counts = info["counts"]
+    made = (
+        f"{dataset.folder}: {counts['items']:,} items with {counts['pictures']:,} pictures, "
+        f"{counts['users']:,} people, {counts['interactions']:,} interactions, "
+        f"{counts['ratings']:,} ratings, {counts['reviews']:,} reviews"
+    )
+    left_out = {what.replace("_", " "): count for what, count in info["dropped"].items()}
+    left_out |= {f"pictures: {fault}": count for fault, count in info["picture_faults"].items()}
+    left_out |= {what: count for what, count in info["notes"].get("left out", {}).items() if count}
+    lines = [made, *(f"  left out: {count:,} {what}" for what, count in left_out.items())]
+    lines += [f"  warning: {warning}" for warning in info["warnings"]]
+    lines.append(f"Next: llmrec audit {dataset.folder}")
+    return "\n".join(lines)
+
+
+def well_rated(frame: pl.DataFrame, least: float | None) -> tuple[pl.DataFrame, int]:
+    """The interactions with a rating of at least `least`, and how many were left out."""
+    if least is None:
+        return frame, 0
+    if "rating" not in frame.columns:
+        raise InputError("--min-rating needs ratings, and there are none here. Leave it out, or name their column")
+    kept = frame.filter(pl.col("rating").cast(pl.Float64, strict=False) >= least)
+    if kept.is_empty():
+        raise InputError(f"no interaction is rated {least:g} or better. Ask for a smaller --min-rating")
+    return kept, len(frame) - len(kept)
+
+
+def existing(path: Path, what: str = "file") -> Path:
+    """The path, when there is such a file (or folder) with something in it."""
+    there = path.is_dir() if what == "folder" else path.is_file()
+    if there and what == "file" and not path.stat().st_size:
+        raise InputError(f"{path} is empty. Fetch or export it again")
+    if there:
+        return path
+    if path.exists():
+        raise InputError(f"{path} is not a {what}. Check the path")
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = nearest(path.name, dict.fromkeys(beside))
+    advice = f"Did you mean {path.parent / near}?" if near else "Check the path"
+    raise InputError(f"{path} does not exist. {advice}")
+
+
+def column_named(name: str, columns: Sequence[str], where: str) -> str:
+    """The column, when the file has it; else an error that lists the columns and names the nearest."""
+    if name in columns:
+        return name
+    near = nearest(name, {column.lower(): column for column in columns})
+    meant = next((column for column in columns if column.lower() == near), None)
+    advice = f"Did you mean {meant!r}?" if meant else "Name one of these"
+    raise InputError(f"{where} has no column {name!r}. Its columns are: {', '.join(columns)}. {advice}")
+
+
+def opened(path: Path) -> io.BufferedIOBase:
+    """A file for reading bytes, unpacked on the way where its name ends with .gz."""
+    existing(path)
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+def text_of(path: Path, encoding: str = "utf-8", remedy: str = "Give its encoding, such as latin-1") -> str:
+    """A whole file as text without a byte order mark; a wrong encoding is told with its line and byte."""
+    try:
+        with opened(path) as file:
+            content = file.read()
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        seen = content[error.start]
+        raise InputError(f"{path}, line {line}: byte 0x{seen:02x} is not {encoding}. {remedy}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read ({error}). Fetch it again") from error
+
+
+def delimited(
+    path: Path,
+    *,
+    separator: str = ",",
+    encoding: str = "utf-8",
+    header: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    quoted: bool = True,
+    remedy: str = "Give its encoding, such as latin-1",
+) -> pl.DataFrame:
+    """Read separated text with every value as text. `header` names the columns of a file without a first line of names.
+
+    Plain UTF-8 files are scanned, so that only the wanted `columns` take memory.
+    """
+    source: Path | io.BytesIO = existing(path)
+    plain = codecs.lookup(encoding).name == "utf-8" and path.suffix != ".gz"
+    if not plain or len(separator) > 1:
+        source = io.BytesIO(_split_by_one(text_of(path, encoding, remedy), separator).encode())
+    try:
+        frame = pl.scan_csv(
+            source,
+            separator=separator if len(separator) == 1 else UNIT,
+            infer_schema=False,
+            has_header=header is None,
+            new_columns=list(header) if header else None,
+            quote_char='"' if quoted else None,
+        )
+        known = frame.collect_schema().names()
+        if columns is not None:
+            frame = frame.select([column_named(name, known, str(path)) for name in columns])
+        table = frame.collect()
+    except pl.exceptions.NoDataError:
+        raise InputError(f"{path} is empty. Fetch or export it again") from None
+    except (pl.exceptions.PolarsError, OSError) as error:
+        text_of(path, encoding, remedy)  # says so where the encoding is to blame
+        raise InputError(f"{path} cannot be read: {_broken_line(path, separator, encoding, quoted, error)}") from None
+    if table.is_empty():
+        raise InputError(f"{path} has a line of column names and no rows. Export it again")
+    return table
+
+
+def _split_by_one(text: str, separator: str) -> str:
+    """Polars and csv split at one character: a longer separator becomes one that no text holds."""
+    return text.replace(separator, UNIT) if len(separator) > 1 else text
+
+
+def _broken_line(path: Path, separator: str, encoding: str, quoted: bool, error: Exception) -> str:
+    """Find the line that broke a separated file; only looked for when there is one."""
+    csv.field_size_limit(2**31 - 1)
+    text = io.StringIO(_split_by_one(text_of(path, encoding), separator), newline="")
+    mark = separator if len(separator) == 1 else UNIT
+    rows = csv.reader(text, delimiter=mark, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+    width, begins = 0, 1
+    for row in rows:
+        width = width or len(row)
+        if row and len(row) > width:
+            return (
+                f"line {begins} has {len(row)} values where the first line has {width}. Check the delimiter and quotes"
+            )
+        begins = rows.line_num + 1
+    return f"{str(error).splitlines()[0]}. Look for a quotation mark that is never closed"
+
+
+def json_lines(
+    path: Path, *, read: Callable[[str], Any] = json.loads, encoding: str = "utf-8"
+) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Pairs of line number and object; None for a line that holds none, which the caller counts or refuses."""
+    try:
+        with opened(path) as file:
+            for number, raw in enumerate(file, 1):
+                if not raw.strip():
+                    continue
+                try:
+                    text = raw.decode(encoding).lstrip("\ufeff")
+                    row = read(text)
+                except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+                    row = None  # a UnicodeDecodeError is a ValueError
+                yield number, row if isinstance(row, dict) else None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read ({error}). Is it whole? Fetch it again") from error
+
+
+def table_of(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Any]) -> pl.DataFrame:
+    """Rows as a table, packed now and then, so that millions of them take little more memory than the table."""
+    frames: list[pl.DataFrame] = []
+    pending: dict[str, list[Any]] = {name: [] for name in columns}
+    for count, row in enumerate(rows, 1):
+        for name, values in pending.items():
+            values.append(row.get(name))
+        if count % ROWS_A_CHUNK == 0:
+            frames.append(pl.DataFrame(pending, schema=dict(columns)))
+            pending = {name: [] for name in columns}
+    return pl.concat([*frames, pl.DataFrame(pending, schema=dict(columns))])
+
+
+def pictures_by_id(folder: Path, items: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """Pairs of item id and picture for each file of the folder that is named by an item id."""
+    files: dict[str, Path] = {}
+    for path in sorted(existing(folder, "folder").iterdir()):
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            files.setdefault(path.stem, path)
+    found = [(item, files[item]) for item in items if item in files]
+    if not found:
+        seen = next((path.name for path in files.values()), None)
+        what = f"its first picture is {seen}" if seen else "it holds no jpg, jpeg, png or webp"
+        raise InputError(f"{folder} has no picture named by an item's id ({what}). Name them by item, like 0001.jpg")
+    yield from found
+
+
+def kept_items(events: pl.DataFrame, core: int) -> set[str]:
+    """The items that stay in the k-core of a log: no other's picture is worth fetching."""
+    from llmrec.log import encode, in_core
+
+    rows = events.select("user", "item", "timestamp").drop_nulls().unique()
+    if core > 1 and len(rows):
+        user, item = (encode(rows[name], rows[name].unique()) for name in ("user", "item"))
+        rows = rows.filter(pl.Series(in_core(user, item, user_core=core, item_core=core)))
+    return set(rows["item"])
