@@ -40,11 +40,10 @@ def write_preview(
     if not chosen:
         raise InputError(f"The part {part!r} of {folder} has no examples. Choose another --part")
     meter = TokenMeter(load_tokenizer(info["tokenizer"]), info["recipe"]["picture_tokens"])
-    undecoded = examples.cast_column("images", _plain_images())
+    undecoded = examples.with_format("arrow").select(chosen)[:].to_pylist()  # pictures stay paths
     thumbnails: dict[str, str | None] = {}
     cards: dict[str, list[Mapping[str, Any]]] = {}
-    for done, place in enumerate(chosen, 1):
-        example = undecoded[place]
+    for done, example in enumerate(undecoded, 1):
         cards.setdefault(example["task"], []).append(_card(example, meter, thumbnails))
         if progress:
             progress("preview", done, len(chosen))
@@ -104,13 +103,6 @@ def _thumbnail(path: str, known: dict[str, str | None]) -> str | None:
         except OSError:
             known[path] = None
     return known[path]
-
-
-def _plain_images() -> Any:
-    """The images feature without decoding: paths are enough here."""
-    import datasets
-
-    return datasets.List(datasets.Image(decode=False))
 
 
 def _template() -> Any:

@@ -17,7 +17,7 @@ LINES = (
     {"dataset", "schema", "log", "pictures", "likeness", "artifact", "config", "progress"},
     {"errors"},
 )
-LINE_OF = {name: number for number, line in enumerate(LINES) for name in line}
+LINE_OF = {name: number for number, line in enumerate(LINES) for name in line}  # a package stands on one line
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "vllm", "accelerate", "bitsandbytes"}
 BESIDE = {"data_builders", "drawn", "prompts", "train", "serve", "benchmarks", "tests"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
@@ -37,30 +37,46 @@ def imported(tree: ast.AST) -> set[str]:
 
 
 def ours(tree: ast.AST) -> set[str]:
+    """The modules and packages on the lines that a tree imports from."""
     return {name.split(".")[1] for name in imported(tree) if name.startswith("llmrec.")} & set(LINE_OF)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def place(path: Path) -> str:
+    """The module's name, or that of the package that it is in."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def dotted(path: Path) -> str:
+    return ".".join(("llmrec", *path.relative_to(PACKAGE).with_suffix("").parts))
+
+
+def name_of(path: Path) -> str:
+    return dotted(path).removeprefix("llmrec.")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_imports_from_its_own_line_or_below(path):
-    assert path.stem in LINE_OF, f"llmrec/{path.name} is new: give it its place in LINES of tests/test_layers.py"
-    above = {name for name in ours(ast.parse(path.read_text())) if LINE_OF[name] < LINE_OF[path.stem]}
-    assert not above, f"{path.stem} imports {', '.join(above)} from above itself"
+    own = place(path)
+    assert own in LINE_OF, f"llmrec/{own} is new: give it its place in LINES of tests/test_layers.py"
+    above = {name for name in ours(ast.parse(path.read_text())) if LINE_OF[name] < LINE_OF[own]}
+    assert not above, f"{name_of(path)} imports {', '.join(above)} from above itself"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_heavy_packages_are_imported_inside_functions(path):
     tree = ast.parse(path.read_text())
     at_once = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
     assert not {name.split(".")[0] for name in imported(at_once)} & HEAVY
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_the_library_imports_no_folder_beside_it(path):
     assert not {name.split(".")[0] for name in imported(ast.parse(path.read_text()))} & BESIDE
 
 
 def test_no_imports_go_in_a_circle():
-    graph = {path.stem: ours(ast.parse(path.read_text())) for path in MODULES}
+    names = {dotted(path) for path in MODULES}
+    graph = {dotted(path): modules(ast.parse(path.read_text())) & names for path in MODULES}
 
     def visit(name: str, way: tuple[str, ...]) -> None:
         assert name not in way, f"a circle: {' > '.join((*way, name))}"
@@ -71,5 +87,11 @@ def test_no_imports_go_in_a_circle():
         visit(name, ())
 
 
+def modules(tree: ast.AST) -> set[str]:
+    """The full names of our modules that a tree imports, also where it imports a name out of one."""
+    names = {name for name in imported(tree) if name.startswith("llmrec")}
+    return names | {name.rpartition(".")[0] for name in names}
+
+
 def test_every_place_has_a_module():
-    assert set(LINE_OF) == {path.stem for path in MODULES}
+    assert set(LINE_OF) == {place(path) for path in MODULES}
