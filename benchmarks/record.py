@@ -1,15 +1,13 @@
 """What every benchmark writes: its figures and targets, and the machine, versions, seed and command behind them."""
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+from llmrec.environment import machine, versions
 
 OPERATORS = {">=": lambda seen, wanted: seen >= wanted, "<=": lambda seen, wanted: seen <= wanted}
 
@@ -47,10 +45,7 @@ def record(
             "command": " ".join(["python", *sys.argv]),
             "commit": _commit(),
             "machine": machine(),
-            "versions": {
-                "python": platform.python_version(),
-                **{one: importlib.metadata.version(one) for one in packages},
-            },
+            "versions": versions(packages),
             "seed": seed,
             "figures": dict(figures),
             "reach": {figure: list(target) for figure, target in reach.items()},
@@ -60,17 +55,6 @@ def record(
         file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         print(f"written: {file}")
     return met
-
-
-def machine() -> dict[str, Any]:
-    """The processor, cores and memory that a figure was measured on."""
-    model = platform.processor()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text(encoding="utf-8").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"processor": model, "cores": os.cpu_count(), "memory_gib": round(memory, 1), "system": platform.system()}
 
 
 def _commit() -> str:

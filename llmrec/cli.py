@@ -3,8 +3,9 @@
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -57,6 +58,7 @@ def llmrec(
 @app.command(epilog="Example:  llmrec validate work/atelier")
 def validate(dataset: DatasetFolder, json: AsJson = False) -> None:
     """Check a whole dataset folder: every error with its file, its rows and what to do. Exit code 2 if there is one."""
+    from llmrec import tables
     from llmrec.dataset import validate as check
     from llmrec.progress import shown_progress
 
@@ -64,13 +66,13 @@ def validate(dataset: DatasetFolder, json: AsJson = False) -> None:
         opened, problems = check(dataset, progress)
     errors = [problem for problem in problems if problem.severity == "error"]
     if json:
-        _print_json({"dataset": opened.info, "problems": [vars(problem) for problem in problems]})
+        tables.print_json({"dataset": opened.info, "problems": [vars(problem) for problem in problems]})
     else:
-        _print_dataset(opened.info)
+        tables.print_dataset(opened.info)
         for problem in problems:
-            _say(f"[{'red' if problem.severity == 'error' else 'yellow'}]{problem.severity}[/]", str(problem))
+            tables.say(f"[{'red' if problem.severity == 'error' else 'yellow'}]{problem.severity}[/]", str(problem))
         if not errors:
-            _say("[green]valid[/]", f"{opened.fingerprint}")
+            tables.say("[green]valid[/]", f"{opened.fingerprint}")
     if errors:
         raise typer.Exit(2)
 
@@ -85,6 +87,7 @@ def audit(
     json: AsJson = False,
 ) -> None:
     """Look for leaks and faults that would make later figures wrong. Exit code 1 if there is one."""
+    from llmrec import tables
     from llmrec.audit import audit as look
     from llmrec.dataset import Dataset
     from llmrec.progress import shown_progress
@@ -93,26 +96,27 @@ def audit(
     with shown_progress() as progress:
         found = look(opened, split=split, pictures=pictures, progress=progress)
     if json:
-        _print_json(found.as_dict())
+        tables.print_json(found.as_dict())
     else:
-        _print_audit(opened.name, found)
+        tables.print_audit(opened.name, found)
     if found.failed:
         raise typer.Exit(1)
 
 
-def _list_settings(wanted: bool) -> None:
-    """Print the settings of the example recipe with their help and defaults."""
-    if not wanted:
-        return
-    from dataclasses import asdict
+def _lister(module: str, recipe: str) -> Callable[[bool], None]:
+    """A callback that prints the settings of a recipe with their help and defaults, and stops."""
 
-    from llmrec.config import field_help
-    from llmrec.examples import ExampleRecipe
+    def list_settings(wanted: bool) -> None:
+        if not wanted:
+            return
+        from importlib import import_module
 
-    defaults = asdict(ExampleRecipe())
-    for name, text in field_help(ExampleRecipe).items():
-        typer.echo(f"{name}={defaults[name]}\n    {text}")
-    raise typer.Exit
+        from llmrec.config import settings_text
+
+        typer.echo(settings_text(getattr(import_module(module), recipe)))
+        raise typer.Exit
+
+    return list_settings
 
 
 @app.command(
@@ -131,10 +135,17 @@ def examples(
     part: Annotated[list[str] | None, typer.Option(help="train, valid or test; all three by default.")] = None,
     overwrite: Overwrite = False,
     settings: Annotated[
-        bool, typer.Option("--settings", help="List the settings and stop.", is_eager=True, callback=_list_settings)
+        bool,
+        typer.Option(
+            "--settings",
+            help="List the settings and stop.",
+            is_eager=True,
+            callback=_lister("llmrec.examples", "ExampleRecipe"),
+        ),
     ] = False,
 ) -> None:
     """Make instruction examples: conversations with pictures, as Arrow that TRL's SFTTrainer takes as it is."""
+    from llmrec import tables
     from llmrec.config import load_config
     from llmrec.dataset import Dataset
     from llmrec.example_files import write_examples
@@ -169,7 +180,7 @@ def examples(
             overwrite=overwrite,
             progress=progress,
         )
-    _print_examples(info)
+    tables.print_examples(info)
     typer.echo(f"Look at them:  llmrec preview {out} --out {out.parent / 'preview.html'}")
 
 
@@ -192,6 +203,80 @@ def preview(
     typer.echo(f"{shown} examples are on the page {out}")
 
 
+@app.command(
+    epilog="Examples:  llmrec index work/atelier --out work/index\n\n"
+    "llmrec index work/shop --out work/index split=temporal sasrec.width=128 'parts=[neighbours, text]'\n\n"
+    "llmrec index work/shop --out work/live refit=true"
+)
+def index(
+    dataset: DatasetFolder,
+    out: Annotated[Path, typer.Option(help="The folder to write.", show_default=False)],
+    settings: Annotated[list[str] | None, typer.Argument(help="key=value settings of the recipe.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for cuda where there is one.")] = "auto",
+    list_settings: Annotated[
+        bool,
+        typer.Option(
+            "--settings",
+            help="List the settings and stop.",
+            is_eager=True,
+            callback=_lister("llmrec.retrieval.index", "IndexRecipe"),
+        ),
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fit the retrievers on a dataset and write the index that finds candidates."""
+    from llmrec.config import load_config
+    from llmrec.dataset import Dataset
+    from llmrec.progress import shown_progress
+    from llmrec.retrieval.index import IndexRecipe, make_index
+
+    del list_settings  # its callback has listed them and stopped
+    chosen = load_config(IndexRecipe, recipe, settings or [])
+    opened = Dataset.open(dataset)
+    with shown_progress() as progress:
+        made = make_index(opened, out, chosen, overwrite=overwrite, device=device, progress=progress)
+    counts = ", ".join(f"{count:,} {what}" for what, count in made.info["counts"].items())
+    typer.echo(f"{out}: {counts} (vectors by kind)")
+    typer.echo(f"Measure it:  llmrec evaluate {out} --out {out.parent / 'report'}")
+
+
+@app.command(
+    epilog="Examples:  llmrec evaluate work/index --out work/report\n\n"
+    "llmrec evaluate work/index --out work/report-sampled --sampled\n\n"
+    "llmrec evaluate work/report --against work/other-report"
+)
+def evaluate(
+    index: Annotated[Path, typer.Argument(help="An index, or with --against a report.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The report folder to write.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Compare the report with this one, paired.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="Where the dataset is now, if it was moved.")] = None,
+    part: Annotated[str, typer.Option(help="test or valid.")] = "test",
+    sampled: Annotated[bool, typer.Option(help="1+99 sampled candidates as in P5 and VIP5.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Ask only so many people, drawn at random.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Seed of samples and resamples.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure every retriever of an index with intervals and paired tests, and write a report with plots."""
+    from llmrec import tables
+    from llmrec.evaluation.report import compare_reports
+    from llmrec.evaluation.retrievers import evaluate_index
+    from llmrec.progress import shown_progress
+
+    if against is not None:
+        tables.print_comparison(index, against, compare_reports(index, against, seed=seed))
+        return
+    if out is None:
+        raise typer.BadParameter("say where the report goes: --out FOLDER")
+    with shown_progress() as progress:
+        content = evaluate_index(
+            index, out, dataset=dataset, part=part, sampled=sampled, limit=limit, seed=seed, overwrite=overwrite,
+            progress=progress,
+        )  # fmt: skip
+    tables.print_report(content)
+    typer.echo(f"Look at it: {out / 'report.html'}")
+
+
 def _fail(error: LlmrecError, code: int) -> None:
     typer.echo(f"error: {error}", err=True)
     if isinstance(error, DatasetError):
@@ -199,65 +284,3 @@ def _fail(error: LlmrecError, code: int) -> None:
         if warnings:
             typer.echo(f"({warnings} warnings besides)", err=True)
     sys.exit(code)
-
-
-def _say(mark: str, text: str) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
-    Console().print(f"{mark} {escape(text)}", highlight=False, soft_wrap=True)
-
-
-def _print_json(content: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False, default=str))
-
-
-def _print_dataset(info: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=str(info["name"]), title_justify="left", show_header=False)
-    for what, count in info["counts"].items():
-        table.add_row(what, f"{count:,}")
-    table.add_row("clock", "milliseconds since 1970" if info["clock"] == "ms" else "order only")
-    table.add_row("licence", str(info["licence"]))
-    Console().print(table)
-
-
-def _print_audit(name: str, found: Any) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    colour = {"pass": "green", "warn": "yellow", "fail": "red"}
-    table = Table(title=f"Audit of {name}", title_justify="left", show_lines=True)
-    for column in ("check", "verdict", "what was seen", "what it means and what to do"):
-        table.add_column(column, overflow="fold")
-    for finding in found.findings:
-        verdict = f"[{colour[finding.verdict]}]{finding.verdict}[/]"
-        table.add_row(
-            finding.check, verdict, escape(finding.seen), escape(f"{finding.meaning} {finding.remedy}".strip())
-        )
-    Console().print(table)
-
-
-def _print_examples(info: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Examples", title_justify="left")
-    table.add_column("task")
-    for part in info["parts"]:
-        table.add_column(part, justify="right")
-    for task in info["recipe"]["tasks"]:
-        table.add_row(task, *(f"{part['tasks'].get(task, 0):,}" for part in info["parts"].values()))
-    table.add_row("all", *(f"{part['examples']:,}" for part in info["parts"].values()), style="bold")
-    for figure in ("mean", "p95", "max"):
-        table.add_row(
-            f"tokens, {figure}", *(f"{part['tokens'][figure]:,}" for part in info["parts"].values()), style="dim"
-        )
-    Console().print(table)
-    for reason, count in info["skipped"].items():
-        typer.echo(f"{count:,} rows were left out: {reason}")

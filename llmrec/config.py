@@ -54,6 +54,23 @@ def field_help(kind: type[Any]) -> dict[str, str]:
     return helps
 
 
+def settings_text(kind: type[Any], prefix: str = "") -> str:
+    """Every setting of a config dataclass with its default and its help, those of nested sections too."""
+    lines = []
+    hints, helps = typing.get_type_hints(kind), field_help(kind)
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        inner = next((one for one in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(one)), None)
+        if inner is not None:
+            lines.append(f"{prefix}{field.name}: {helps.get(field.name, '')}")
+            lines.append(settings_text(typing.cast(type[Any], inner), f"{prefix}{field.name}."))
+            continue
+        made = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        default = list(made) if isinstance(made, tuple) else made
+        lines.append(f"{prefix}{field.name}={default}\n    {helps.get(field.name, '')}")
+    return "\n".join(lines)
+
+
 def _build(kind: Any, content: Any, prefix: str, faults: list[str]) -> Any:
     if not isinstance(content, Mapping):
         faults.append(f"{prefix.rstrip('.') or 'the file'} should be a section of keys, not {content!r}")

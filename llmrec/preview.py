@@ -1,18 +1,16 @@
 """A page of examples as the model will read them: pictures in place, and what each part costs in tokens."""
 
-import base64
-import io
+import functools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
-
 from llmrec.artifact import read_json, staged_file
 from llmrec.errors import InputError
 from llmrec.example_files import MARKER, open_examples
+from llmrec.page import page_template, thumbnail
 from llmrec.progress import Progress
 from llmrec.splits import PARTS
 from llmrec.tokens import TokenMeter, load_tokenizer
@@ -41,13 +39,13 @@ def write_preview(
         raise InputError(f"The part {part!r} of {folder} has no examples. Choose another --part")
     meter = TokenMeter(load_tokenizer(info["tokenizer"]), info["recipe"]["picture_tokens"])
     undecoded = examples.with_format("arrow").select(chosen)[:].to_pylist()  # pictures stay paths
-    thumbnails: dict[str, str | None] = {}
+    small = functools.cache(functools.partial(thumbnail, side=THUMBNAIL))
     cards: dict[str, list[Mapping[str, Any]]] = {}
     for done, example in enumerate(undecoded, 1):
-        cards.setdefault(example["task"], []).append(_card(example, meter, thumbnails))
+        cards.setdefault(example["task"], []).append(_card(example, meter, small))
         if progress:
             progress("preview", done, len(chosen))
-    page = _template().render(info=info, part=part, tasks=cards, budget=info["recipe"]["budget"])
+    page = page_template("preview.html").render(info=info, part=part, tasks=cards, budget=info["recipe"]["budget"])
     with staged_file(out) as partial:
         partial.write_text(page, encoding="utf-8")
     return len(chosen)
@@ -70,7 +68,7 @@ def _evenly_drawn(tasks: Sequence[str], count: int, seed: int) -> list[int]:
     return [place for task, place in sorted(drawn, key=lambda pair: order.index(pair[0]))]
 
 
-def _card(example: Mapping[str, Any], meter: TokenMeter, thumbnails: dict[str, str | None]) -> Mapping[str, Any]:
+def _card(example: Mapping[str, Any], meter: TokenMeter, small: Callable[[str], str | None]) -> Mapping[str, Any]:
     paths = [image["path"] for image in example["images"]]
     waiting = iter(paths)
     turns = []
@@ -79,7 +77,7 @@ def _card(example: Mapping[str, Any], meter: TokenMeter, thumbnails: dict[str, s
         pieces = []
         for piece in turn["content"]:
             if piece["type"] == "image":
-                pieces.append({"picture": _thumbnail(next(waiting), thumbnails)})
+                pieces.append({"picture": small(next(waiting))})
             else:
                 pieces.append({"text": piece["text"]})
         texts = [piece["text"] for piece in turn["content"] if piece["type"] == "text"]
@@ -88,25 +86,3 @@ def _card(example: Mapping[str, Any], meter: TokenMeter, thumbnails: dict[str, s
         turns.append({"role": turn["role"], "pieces": pieces})
     shares.insert(-1, Share(f"{len(paths)} picture{'s' if len(paths) != 1 else ''}", len(paths) * meter.picture_tokens))
     return {**example, "turns": turns, "shares": shares, "total": sum(share.tokens for share in shares)}
-
-
-def _thumbnail(path: str, known: dict[str, str | None]) -> str | None:
-    """A small JPEG as a data address, or None where the picture has gone."""
-    if path not in known:
-        try:
-            with Image.open(path) as image:
-                image.draft("RGB", (THUMBNAIL * 2, THUMBNAIL * 2))
-                small = ImageOps.contain(image.convert("RGB"), (THUMBNAIL, THUMBNAIL))
-            buffer = io.BytesIO()
-            small.save(buffer, "JPEG", quality=82)
-            known[path] = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-        except OSError:
-            known[path] = None
-    return known[path]
-
-
-def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(loader=PackageLoader("llmrec", "pages"), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("preview.html")

@@ -116,6 +116,11 @@ def split_by_name(log: Log, name: str, *, clock: str = "ms") -> Split:
     raise InputError(f"{name!r} is not a split. The splits are leave-one-out, temporal and cold-items")
 
 
+def everything(log: Log) -> Split:
+    """All rows to train on and none to measure on: for a system that goes into service."""
+    return Split("everything", log, np.full(len(log), TRAIN, dtype=np.int8), _NO_ITEMS)
+
+
 def core_rows(log: Log, *, user_core: int, item_core: int) -> Mask:
     """The rows of the k-core of a log."""
     return in_core(log.user_of_rows(), log.item, user_core=user_core, item_core=item_core)

@@ -11,10 +11,13 @@ PACKAGE = Path(__file__).parent.parent / "llmrec"
 LINES = (
     {"__main__"},
     {"cli"},
+    {"tables"},
+    {"evaluation"},
+    {"retrieval"},
     {"example_files", "preview", "audit"},
     {"examples"},
-    {"tasks", "shelf", "wishes", "tokens", "prompts", "cleaning", "splits"},
-    {"dataset", "schema", "log", "pictures", "likeness", "artifact", "config", "progress"},
+    {"tasks", "shelf", "wishes", "tokens", "prompts", "cleaning", "splits", "metrics", "significance"},
+    {"dataset", "schema", "log", "pictures", "likeness", "artifact", "config", "progress", "page", "environment"},
     {"errors"},
 )
 LINE_OF = {name: number for number, line in enumerate(LINES) for name in line}  # a package stands on one line

@@ -1,0 +1,1 @@
+"""Honest evaluation: measures, their certainty, the comparison of systems, and the report."""

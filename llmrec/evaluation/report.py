@@ -1,0 +1,164 @@
+"""The report: figures as JSON, every person's result as Parquet, and a page with plots that carries its pictures."""
+
+import functools
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from llmrec.artifact import read_json, staged, write_json
+from llmrec.dataset import Dataset
+from llmrec.environment import machine, versions
+from llmrec.errors import InputError
+from llmrec.evaluation.run import CEILINGS, MAIN, Cases, Ranked, comparisons, per_person, summary
+from llmrec.metrics import CUTS, gains
+from llmrec.page import page_template, thumbnail
+from llmrec.significance import compare, holm
+
+MARKER = "report.json"
+VERSION = 1
+PEOPLE = 8
+SHOWN_HISTORY, SHOWN_LIST = 8, 6
+THUMBNAIL = 120
+OFTEN_OWNED = 0.02
+"""Above this share of targets that the person had before, the page says that they cannot be found."""
+
+
+def write_report(
+    out: Path,
+    dataset: Dataset,
+    cases: Cases,
+    systems: Sequence[Ranked],
+    *,
+    overwrite: bool = False,
+    seed: int = 0,
+    ratings: Sequence[Mapping[str, Any]] = (),
+    warnings: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Write `report.json`, `people.parquet` and `report.html`; returns what the JSON holds."""
+    ordered = sorted(systems, key=lambda one: -float(one.gains.column(MAIN[0]).mean()))
+    content: dict[str, Any] = {
+        "version": VERSION,
+        "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
+        "split": cases.split.name,
+        "part": cases.part,
+        "protocol": cases.protocol,
+        "people": len(cases),
+        "catalogue": len(cases.split.log.items),
+        "systems": [{"name": one.name, **summary(one, cases, seed=seed)} for one in ordered],
+        "comparisons": comparisons(ordered, seed=seed),
+        "ratings": list(ratings),
+        "warnings": [*warnings, *_warnings(cases)],
+        "seed": seed,
+        "command": shlex.join(["llmrec", *sys.argv[1:]]),
+        "machine": machine(),
+        "versions": versions(["llmrec", "numpy", "torch"]),
+    }
+    with staged(out, marker=MARKER, overwrite=overwrite) as folder:
+        per_person(ordered, cases).write_parquet(folder / "people.parquet", compression="zstd")
+        (folder / "report.html").write_text(_page(content, dataset, cases, ordered), encoding="utf-8")
+        write_json(folder / MARKER, content)
+    return content
+
+
+def _warnings(cases: Cases) -> list[str]:
+    owned = np.mean([target in history for history, target in zip(cases.histories, cases.target, strict=True)])
+    if owned <= OFTEN_OWNED:
+        return []
+    had = f"{owned:.1%} of the targets are items that the person had before."
+    return [f"{had} Lists leave out what a person has, so no system finds them."]
+
+
+def _page(content: Mapping[str, Any], dataset: Dataset, cases: Cases, systems: Sequence[Ranked]) -> str:
+    rows = [row for row in content["comparisons"] if row["measure"] == MAIN[0]]
+    ends = [0.0, *(row["low"] for row in rows), *(row["high"] for row in rows)]
+    low, width = min(ends), max(max(ends) - min(ends), 1e-9)
+    tops = {
+        name: max(max(one["measures"][name]["high"], one["measures"][name]["mean"]) for one in content["systems"])
+        or 1.0
+        for name in MAIN
+    }
+    host = content["machine"]
+    return str(
+        page_template("report.html").render(
+            report={**content, "machine": f"{host['processor']}, {host['cores']} cores"},
+            ratings=content["ratings"],
+            tops=tops,
+            names=[f"{name}@{cut}" for name in ("hr", "ndcg") for cut in CUTS] + ["mrr"],
+            depths=[str(depth) for depth in CEILINGS],
+            place=lambda value: 100 * (value - low) / width,
+            people=_people(dataset, cases, systems, content["seed"]),
+        )
+    )
+
+
+def _people(dataset: Dataset, cases: Cases, systems: Sequence[Ranked], seed: int) -> list[dict[str, Any]]:
+    """Some people at random, with the pictures of what they took and of what was put on top for them."""
+    items = dataset.items.select("item", "title", "image").collect()
+    small = functools.cache(functools.partial(thumbnail, side=THUMBNAIL))
+
+    def thing(code: int) -> dict[str, Any]:
+        item, title, image = items.row(code)
+        return {"item": item, "title": title or item, "picture": small(dataset.picture(image))}
+
+    chosen = np.random.default_rng(seed).permutation(len(cases))[:PEOPLE]
+    return [
+        {
+            "user": cases.split.log.users[int(cases.user[place])],
+            "length": len(cases.histories[place]),
+            "history": [thing(int(code)) for code in cases.histories[place][-SHOWN_HISTORY:]],
+            "target": thing(int(cases.target[place])),
+            "systems": [
+                {
+                    "name": one.name,
+                    "rank": int(one.ranks[place]),
+                    "shown": [thing(int(code)) for code in one.lists[place][:SHOWN_LIST] if code >= 0],
+                }
+                for one in systems
+            ],
+        }
+        for place in chosen.tolist()
+    ]
+
+
+def compare_reports(first: Path, second: Path, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Compare the systems of one report with those of the same name, or the best, of another; paired over people."""
+    left, right = (_opened(folder) for folder in (first, second))
+    for key in ("split", "part", "protocol"):
+        if left[0][key] != right[0][key]:
+            raise InputError(
+                f"{first} is about {key} {left[0][key]!r}, {second} about {right[0][key]!r}. Compare alike ones"
+            )
+    if left[0]["dataset"]["fingerprint"] != right[0]["dataset"]["fingerprint"]:
+        raise InputError(
+            f"{first} and {second} are about different data (fingerprints differ). Evaluate on the same dataset"
+        )
+    found = []
+    for name in left[0]["systems"]:
+        names = [one["name"] for one in right[0]["systems"]]
+        other = name["name"] if name["name"] in names else names[0]
+        one = left[1].filter(pl.col("system") == name["name"]).select("user", "target", "rank")
+        two = right[1].filter(pl.col("system") == other).select("user", "target", "rank")
+        both = one.join(two, on=["user", "target"], suffix="_other")
+        if len(both) < max(len(one), len(two)):
+            raise InputError(f"{first} and {second} asked different people. Evaluate both with the same settings")
+        ours, theirs = gains(both["rank"].to_numpy()), gains(both["rank_other"].to_numpy())
+        for measure in MAIN:
+            gap = compare(ours.column(measure), theirs.column(measure), seed=seed)
+            found.append({"system": name["name"], "other": other, "measure": measure, **vars(gap)})
+    for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
+        row["corrected"] = p
+    return found
+
+
+def _opened(folder: Path) -> tuple[dict[str, Any], pl.DataFrame]:
+    remedy = "Make one with: llmrec evaluate INDEX --out FOLDER"
+    content = read_json(folder, MARKER, kind="a report", remedy=remedy)
+    try:
+        return content, pl.read_parquet(folder / "people.parquet")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"{folder / 'people.parquet'} is damaged ({error}). {remedy}") from error

@@ -1,0 +1,1 @@
+"""Candidates for a person: popularity, neighbours, sequences, words and pictures, and their fusion."""

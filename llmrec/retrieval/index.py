@@ -1,0 +1,433 @@
+"""The index: everything that finds candidates for a person, fitted on one dataset and kept in one folder.
+
+index.json              what it was made of: dataset, split, recipe, fusion weights, versions
+items.parquet           the items that the retrievers know, in the order of their codes
+retrievers.safetensors  what was fitted
+words.json              the words that the text vectors know
+store/                  the items themselves, searched and changed while people ask (see `llmrec.retrieval.store`)
+"""
+
+import functools
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from llmrec.artifact import read_json, staged, write_json
+from llmrec.config import build
+from llmrec.dataset import Dataset
+from llmrec.environment import versions
+from llmrec.errors import ConfigError, InputError
+from llmrec.log import Codes
+from llmrec.progress import Progress
+from llmrec.retrieval import fusion, neighbours, popularity, sasrec, sights, words
+from llmrec.retrieval.content import Content
+from llmrec.retrieval.filters import Where
+from llmrec.retrieval.fusion import Candidates, Fusion
+from llmrec.retrieval.neighbours import NeighbourRecipe, Neighbours
+from llmrec.retrieval.popularity import Popularity
+from llmrec.retrieval.retriever import Floats, Retriever
+from llmrec.retrieval.sasrec import SasRec, SasRecRecipe
+from llmrec.retrieval.sights import Sights
+from llmrec.retrieval.store import Hits, ItemStore
+from llmrec.retrieval.words import Words, texts_of
+from llmrec.splits import Split, everything, split_by_name
+
+log = logging.getLogger(__name__)
+
+MARKER = "index.json"
+VERSION = 1
+PARTS = ("neighbours", "sasrec", "text", "pictures")
+REMEDY = "Make one with: llmrec index DATASET --out FOLDER"
+
+
+@dataclass(frozen=True)
+class IndexRecipe:
+    """What an index is made of."""
+
+    split: Literal["leave-one-out", "temporal", "cold-items"] = "leave-one-out"
+    """Whose training rows the retrievers are fitted on; the fusion is fitted on its validation targets."""
+    refit: bool = False
+    """Fit the retrievers once more on all rows, after the fusion: for serving, since nothing is left to measure on."""
+    parts: tuple[str, ...] = PARTS
+    """The retrievers that are fused, of neighbours, sasrec, text and pictures."""
+    neighbours: NeighbourRecipe | None = None
+    """How co-occurrences are counted; without it, the best of several ways on validation."""
+    sasrec: SasRecRecipe = field(default_factory=SasRecRecipe)
+    """How SASRec is built and trained."""
+    text_width: int = 256
+    """Dimensions of the text vectors."""
+    picture_width: int = 128
+    """Dimensions of the picture vectors."""
+    seed: int = 0
+    """Seed of everything that is drawn at random."""
+
+    def __post_init__(self) -> None:
+        unknown = set(self.parts) - set(PARTS)
+        if unknown or not self.parts:
+            raise ConfigError(
+                f"parts are {', '.join(PARTS)}, one or more of them, not {', '.join(self.parts) or 'none'}"
+            )
+
+
+@dataclass(frozen=True)
+class Index:
+    """An opened index. Its retrievers answer in codes for an evaluation; `candidates` and `search` answer in items."""
+
+    folder: Path
+    info: Mapping[str, Any] = field(repr=False)
+    items: pl.Series = field(repr=False)
+    popularity: Popularity = field(repr=False)
+    recent: Popularity = field(repr=False)
+    parts: tuple[Retriever, ...] = field(repr=False)
+    fused: Fusion = field(repr=False)
+    words: Words | None = field(repr=False)
+    sights: Sights | None = field(repr=False)
+    store: ItemStore = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Index":
+        """Open an index folder."""
+        folder = Path(folder)
+        info = read_json(folder, MARKER, kind="an index", remedy=REMEDY)
+        if info.get("schema") != VERSION:
+            raise InputError(f"{folder} has index version {info.get('schema')}, this llmrec reads {VERSION}. {REMEDY}")
+        try:
+            return _load(folder, info)
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, pl.exceptions.PolarsError) as error:
+            raise InputError(f"{folder} is damaged ({error}). {REMEDY}") from error
+
+    @property
+    def retrievers(self) -> list[Retriever]:
+        """All systems that can be compared: popularity, each part, both fusions."""
+        by_ranks = Fusion(self.parts, name="fusion by ranks")
+        learned = [self.fused] if self.fused.weights is not None else []
+        return [self.popularity, self.recent, *self.parts, by_ranks, *learned]
+
+    def dataset(self, folder: Path | None = None) -> Dataset:
+        """The dataset that the index was made of; another one is an error."""
+        dataset = Dataset.open(folder or Path(self.info["dataset"]["folder"]))
+        if dataset.fingerprint != self.info["dataset"]["fingerprint"]:
+            raise InputError(
+                f"{self.folder} was made of other data than {dataset.folder} holds now (fingerprints differ). "
+                f"Make the index again: llmrec index {dataset.folder} --out {self.folder} --overwrite"
+            )
+        return dataset
+
+    def split(self, dataset: Dataset) -> Split:
+        """The split whose training rows it was fitted on."""
+        if self.info["recipe"]["refit"]:
+            raise InputError(
+                f"{self.folder} was fitted on all rows, so nothing is left to measure on. Make one with refit=false"
+            )
+        return split_by_name(dataset.log, self.info["recipe"]["split"], clock=dataset.clock)
+
+    def candidates(
+        self, history: Sequence[str], count: int = 100, *, where: Where | None = None, keep_owned: bool = False
+    ) -> Hits:
+        """The fused candidates for a person who took these items, oldest first; what they have is left out.
+
+        Items that came after the index was fitted are read and found by their content. A person of whom nothing is
+        known is answered by recent popularity.
+        """
+        unwanted = frozenset() if keep_owned else frozenset(history)
+        lists = [one for one in self._lists(list(history), where, unwanted) if one.items]
+        if not lists or all(not one.items for one in lists):
+            return self.popular(count, where=where, leave_out=unwanted)
+        return self._fused(lists, count)
+
+    def popular(self, count: int = 100, *, where: Where | None = None, leave_out: frozenset[str] = frozenset()) -> Hits:
+        """The items that most people take of late."""
+        worth = self.recent.worth
+        found: list[str] = []
+        for begin in range(0, len(worth), 2_000):
+            ids = self.items.gather(self._by_popularity[begin : begin + 2_000]).to_list()
+            allowed = self.store.which([item for item in ids if item not in leave_out], where)
+            found += [item for item in ids if item in allowed]
+            if len(found) >= count:
+                break
+        codes = [self._code[item] for item in found[:count]]
+        return Hits(found[:count], worth[codes])
+
+    def search(self, query: str | Path, count: int = 20, *, where: Where | None = None) -> Hits:
+        """Items for a query in words (full text and text vectors, fused by ranks) or for a picture."""
+        if isinstance(query, Path):
+            if self.sights is None:
+                raise InputError(f"{self.folder} knows no pictures. Make it from a dataset that has some")
+            vector = self.sights.vectors([query])[0]
+            if not vector.any():
+                raise InputError(f"{query} is not a picture that can be read. Give a JPEG, PNG or WebP")
+            return self.store.near(vector, "picture", count, where=where)
+        lists = [self.store.words(query, fusion.DEEP, where=where)]
+        if self.words is not None and (vector := self.words.vectors([query])[0]).any():
+            lists.append(self.store.near(vector, "text", fusion.DEEP, where=where))
+        return _by_ranks(lists, count)
+
+    def upsert(self, items: pl.DataFrame, pictures: Mapping[str, Path] | None = None) -> None:
+        """Add new and changed items; they are found at once, by words, by pictures and as candidates by content."""
+        vectors: dict[str, Floats] = {}
+        if self.words is not None:
+            vectors["text"] = _gaps(self.words.vectors(texts_of(items, self.info["attributes"])))
+        if self.sights is not None and pictures is not None:
+            vectors["picture"] = _gaps(self.sights.vectors([pictures.get(item) for item in items["item"]]))
+        self.store.upsert(items, vectors)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Take items out; no query answers with them any more."""
+        self.store.remove(ids)
+
+    def _lists(self, history: list[str], where: Where | None, unwanted: frozenset[str]) -> list[Hits]:
+        codes = np.array([self._code[item] for item in history if item in self._code], dtype=np.int32)
+        found = []
+        for part in self.parts:
+            if isinstance(part, Neighbours):
+                found.append(self._sparse(part, codes, where, unwanted))
+            elif isinstance(part, SasRec):
+                vector = np.append(part.people([codes])[0], np.float32(0)) if len(codes) else None
+                found.append(self._near(vector, "taste", where, unwanted))
+            elif isinstance(part, Content):
+                found.append(self._near(self._profile(history, part), _KIND[part.name], where, unwanted))
+        return found
+
+    def _sparse(self, part: Neighbours, codes: Codes, where: Where | None, unwanted: frozenset[str]) -> Hits:
+        row = part.sparse_scores([codes])
+        order = np.argsort(-row.data, kind="stable")[: 4 * fusion.DEEP]
+        ids = self.items.gather(row.indices[order]).to_list()
+        allowed = self.store.which([item for item in ids if item not in unwanted], where) if ids else set()
+        pairs = [(item, score) for item, score in zip(ids, row.data[order].tolist(), strict=True) if item in allowed]
+        pairs = pairs[: fusion.DEEP]
+        return Hits([item for item, _ in pairs], np.array([score for _, score in pairs], dtype=np.float32))
+
+    def _near(self, vector: Floats | None, kind: str, where: Where | None, unwanted: frozenset[str]) -> Hits:
+        if vector is None or not np.any(vector):
+            return Hits([], np.zeros(0, dtype=np.float32))
+        return self.store.near(vector, kind, fusion.DEEP, where=where, leave_out=unwanted)
+
+    def _profile(self, history: list[str], part: Content) -> Floats | None:
+        last = history[-part.recent :]
+        if not last:
+            return None
+        vectors = np.nan_to_num(self.store.vectors(last, _KIND[part.name]))
+        weights = part.decay ** np.arange(len(last) - 1, -1, -1, dtype=np.float32)
+        return np.asarray(weights @ vectors, dtype=np.float32)
+
+    def _fused(self, lists: Sequence[Hits], count: int) -> Hits:
+        names = sorted({item for one in lists for item in one.items})
+        place = {item: number for number, item in enumerate(names)}
+        tables = [
+            Candidates(np.array([[place[item] for item in one.items]], dtype=np.int64), one.scores[None])
+            for one in lists
+        ]
+        weights = self.fused.weights if len(lists) == len(self.parts) else None
+        ((found, scores),) = fusion.fuse(tables, weights)
+        best = np.argsort(-scores, kind="stable")[:count]
+        return Hits([names[number] for number in found[best]], scores[best])
+
+    @cached_property
+    def _code(self) -> dict[str, int]:
+        return {item: code for code, item in enumerate(self.items)}
+
+    @cached_property
+    def _by_popularity(self) -> npt.NDArray[np.int64]:
+        return np.argsort(-self.recent.worth, kind="stable")
+
+
+_KIND = {"text": "text", "pictures": "picture"}
+
+
+def make_index(
+    dataset: Dataset,
+    out: Path,
+    recipe: IndexRecipe | None = None,
+    *,
+    overwrite: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Index:
+    """Fit all retrievers on the training rows, the fusion on validation, and write everything as one folder."""
+    recipe = recipe or IndexRecipe()
+    device = _device(device)
+    split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
+    items = dataset.items.collect()
+    with staged(out, marker=MARKER, overwrite=overwrite) as folder:
+        contents, vectors, arrays = _content(dataset, items, recipe, folder, progress)
+        parts, name_of = _fit(split, recipe, contents, device, progress)
+        fused = fusion.learn(parts, split, seed=recipe.seed, progress=progress)
+        if recipe.refit:
+            split = everything(dataset.log)
+            again = replace(recipe, neighbours=name_of["neighbours"].recipe if "neighbours" in name_of else None)
+            parts, name_of = _fit(split, again, contents, device, progress, epochs=_epochs(name_of))
+        popular, recent = popularity.fit(split), popularity.fit_recent(split)
+        if "sasrec" in name_of:
+            vectors["taste"] = name_of["sasrec"].flat_vectors()
+        arrays |= {"popularity": popular.worth, "recent": recent.worth} | _arrays(name_of)
+        _save(folder / "retrievers.safetensors", arrays)
+        items.select("item").write_parquet(folder / "items.parquet")
+        ItemStore.create(folder / "store", items.drop("image"), vectors, progress=progress)
+        info = {
+            "schema": VERSION,
+            "dataset": {
+                "name": dataset.name,
+                "folder": str(dataset.folder.resolve()),
+                "fingerprint": dataset.fingerprint,
+            },
+            "recipe": asdict(recipe),
+            "parts": [part.name for part in parts],
+            "neighbours": asdict(name_of["neighbours"].recipe) if "neighbours" in name_of else None,
+            "fusion": None if fused.weights is None else fused.weights.tolist(),
+            "attributes": list(dataset.attributes),
+            "counts": {"items": len(items), **{kind: _known(table) for kind, table in vectors.items()}},
+            "versions": versions(["llmrec", "torch", "numpy", "lancedb"]),
+        }
+        write_json(folder / MARKER, info)
+    return Index.open(out)
+
+
+def _device(asked: str) -> str:
+    import torch
+
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"{asked} was asked for, but torch {torch.__version__} sees no GPU here. Use --device cpu")
+    return asked
+
+
+def _content(
+    dataset: Dataset, items: pl.DataFrame, recipe: IndexRecipe, folder: Path, progress: Progress | None
+) -> tuple[dict[str, Content], dict[str, Floats], dict[str, npt.NDArray[Any]]]:
+    """Vectors of texts and pictures, as far as the catalogue has any."""
+    contents: dict[str, Content] = {}
+    vectors: dict[str, Floats] = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    if "text" in recipe.parts:
+        if progress:
+            progress("reading texts", 0, None)
+        texts = texts_of(items, dataset.attributes)
+        known = words.fit(texts, width=recipe.text_width, seed=recipe.seed)
+        found = known.vectors(texts)
+        if found.any():
+            contents["text"], vectors["text"] = _held(found, "text"), _gaps(found)
+            arrays["words.axes"] = known.axes
+            (folder / "words.json").write_text(json.dumps(known.weight, ensure_ascii=False), encoding="utf-8")
+    pictures = [dataset.picture(image) for image in items["image"]]
+    if "pictures" in recipe.parts and any(pictures):
+        seen = sights.fit(pictures, width=recipe.picture_width, progress=progress)
+        found = seen.vectors(pictures, progress)
+        if found.any():
+            contents["pictures"], vectors["picture"] = _held(found, "pictures"), _gaps(found)
+            arrays |= {"sights.mean": seen.mean, "sights.axes": seen.axes}
+    return contents, vectors, arrays
+
+
+def _fit(
+    split: Split,
+    recipe: IndexRecipe,
+    contents: Mapping[str, Content],
+    device: str,
+    progress: Progress | None,
+    epochs: int | None = None,
+) -> tuple[tuple[Retriever, ...], dict[str, Any]]:
+    made: dict[str, Any] = {}
+    if "neighbours" in recipe.parts:
+        chosen = recipe.neighbours
+        made["neighbours"] = neighbours.fit(split, chosen) if chosen else neighbours.tune(split)
+    if "sasrec" in recipe.parts:
+        settings = replace(recipe.sasrec, epochs=epochs) if epochs else recipe.sasrec
+        made["sasrec"] = sasrec.fit(split, settings, device=device, progress=progress)
+    made |= contents
+    return tuple(made[name] for name in PARTS if name in made), made
+
+
+def _epochs(made: Mapping[str, Any]) -> int | None:
+    return made["sasrec"].epochs if "sasrec" in made else None
+
+
+def _arrays(made: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    if "neighbours" in made:
+        weights = made["neighbours"].weights
+        arrays |= {f"neighbours.{name}": getattr(weights, name) for name in ("data", "indices", "indptr")}
+    if "sasrec" in made:
+        state = made["sasrec"].network.state_dict()
+        arrays |= {f"sasrec.{name}": value.cpu().numpy() for name, value in state.items()}
+    return arrays
+
+
+def _save(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+
+
+def _load(folder: Path, info: Mapping[str, Any]) -> Index:
+    from safetensors.numpy import load_file
+    from scipy import sparse
+
+    arrays = load_file(folder / "retrievers.safetensors")
+    items = pl.read_parquet(folder / "items.parquet")["item"]
+    store = ItemStore.open(folder / "store")
+    recipe = build(IndexRecipe, info["recipe"], str(folder / MARKER))
+    known = None
+    if "words.axes" in arrays:
+        known = Words(json.loads((folder / "words.json").read_text(encoding="utf-8")), arrays["words.axes"])
+    seen = Sights(arrays["sights.mean"], arrays["sights.axes"]) if "sights.axes" in arrays else None
+    parts: list[Retriever] = []
+    for name in info["parts"]:
+        if name == "neighbours":
+            pieces = tuple(arrays[f"neighbours.{piece}"] for piece in ("data", "indices", "indptr"))
+            weights = sparse.csr_array(pieces, shape=(len(items),) * 2)
+            parts.append(Neighbours(build(NeighbourRecipe, info["neighbours"]), weights))
+        elif name == "sasrec":
+            state = {key.removeprefix("sasrec."): value for key, value in arrays.items() if key.startswith("sasrec.")}
+            parts.append(sasrec.restore(len(items), recipe.sasrec, state))
+        else:
+            parts.append(Content(functools.partial(_stored, store, items, _KIND[name]), name))
+    weights = None if info["fusion"] is None else np.array(info["fusion"])
+    return Index(
+        folder=folder,
+        info=info,
+        items=items,
+        popularity=Popularity(arrays["popularity"]),
+        recent=Popularity(arrays["recent"], name="recent popularity"),
+        parts=tuple(parts),
+        fused=Fusion(tuple(parts), weights, name="learned fusion"),
+        words=known,
+        sights=seen,
+        store=store,
+    )
+
+
+def _by_ranks(lists: Sequence[Hits], count: int) -> Hits:
+    total: dict[str, float] = {}
+    for one in lists:
+        for rank, item in enumerate(one.items, 1):
+            total[item] = total.get(item, 0.0) + 1 / (fusion.STEADY + rank)
+    best = sorted(total.items(), key=lambda pair: (-pair[1], pair[0]))[:count]
+    return Hits([item for item, _ in best], np.array([score for _, score in best], dtype=np.float32))
+
+
+def _held(vectors: Floats, name: str) -> Content:
+    return Content(lambda: vectors, name)
+
+
+def _stored(store: ItemStore, items: pl.Series, kind: str) -> Floats:
+    """The vectors of all items, in the order of their codes."""
+    chunks = [store.vectors(items[at : at + 10_000].to_list(), kind) for at in range(0, len(items), 10_000)]
+    return np.nan_to_num(np.concatenate(chunks))
+
+
+def _gaps(vectors: Floats) -> Floats:
+    """Rows of zeros as rows of NaN, which the store takes for no vector."""
+    return np.asarray(np.where(vectors.any(axis=1, keepdims=True), vectors, np.nan), dtype=np.float32)
+
+
+def _known(vectors: Floats) -> int:
+    return int(np.isfinite(vectors[:, 0]).sum())

@@ -1,0 +1,101 @@
+"""What the command line prints: tables that fit the terminal, or JSON for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from llmrec.audit import Audit
+
+
+def say(mark: str, text: str) -> None:
+    """One line behind a coloured mark; the text itself is never read as markup."""
+    Console().print(f"{mark} {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def print_json(content: Any) -> None:
+    """Plain values as JSON."""
+    print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+
+
+def print_dataset(info: Mapping[str, Any]) -> None:
+    """What a dataset holds."""
+    table = Table(title=str(info["name"]), title_justify="left", show_header=False)
+    for what, count in info["counts"].items():
+        table.add_row(what, f"{count:,}")
+    table.add_row("clock", "milliseconds since 1970" if info["clock"] == "ms" else "order only")
+    table.add_row("licence", str(info["licence"]))
+    Console().print(table)
+
+
+def print_audit(name: str, found: Audit) -> None:
+    """Each check with its verdict."""
+    colour = {"pass": "green", "warn": "yellow", "fail": "red"}
+    table = Table(title=f"Audit of {name}", title_justify="left", show_lines=True)
+    for column in ("check", "verdict", "what was seen", "what it means and what to do"):
+        table.add_column(column, overflow="fold")
+    for finding in found.findings:
+        verdict = f"[{colour[finding.verdict]}]{finding.verdict}[/]"
+        table.add_row(
+            finding.check, verdict, escape(finding.seen), escape(f"{finding.meaning} {finding.remedy}".strip())
+        )
+    Console().print(table)
+
+
+def print_examples(info: Mapping[str, Any]) -> None:
+    """Examples by task and part, and how long they are."""
+    table = Table(title="Examples", title_justify="left")
+    table.add_column("task")
+    for part in info["parts"]:
+        table.add_column(part, justify="right")
+    for task in info["recipe"]["tasks"]:
+        table.add_row(task, *(f"{part['tasks'].get(task, 0):,}" for part in info["parts"].values()))
+    table.add_row("all", *(f"{part['examples']:,}" for part in info["parts"].values()), style="bold")
+    for figure in ("mean", "p95", "max"):
+        table.add_row(
+            f"tokens, {figure}", *(f"{part['tokens'][figure]:,}" for part in info["parts"].values()), style="dim"
+        )
+    Console().print(table)
+    for reason, count in info["skipped"].items():
+        print(f"{count:,} rows were left out: {reason}")
+
+
+def print_report(content: Mapping[str, Any]) -> None:
+    """Each system's main figures with their intervals, best first, and how sure the best one's lead is."""
+    how = "every item ranked" if content["protocol"] == "full" else "1+99 sampled: flatters every system"
+    title = f"{content['dataset']['name']}, {content['split']}, {content['part']}: {content['people']:,} targets, {how}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("system")
+    for name in ("HR@10", "95 %", "NDCG@10", "95 %", "in first 100", "p, corrected"):
+        table.add_column(name, justify="right")
+    certain = {row["other"]: row["corrected"] for row in content["comparisons"] if row["measure"] == "ndcg@10"}
+    for system in content["systems"]:
+        cells = []
+        for name in ("hr@10", "ndcg@10"):
+            one = system["measures"][name]
+            cells += [f"{one['mean']:.4f}", f"{one['low']:.4f} to {one['high']:.4f}"]
+        p = certain.get(system["name"])
+        cells += [f"{system['found']['100']:.1%}", "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"]
+        table.add_row(escape(system["name"]), *cells)
+    Console().print(table)
+    for warning in content["warnings"]:
+        say("[yellow]warning[/]", warning)
+
+
+def print_comparison(first: Path, second: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The paired differences between two reports."""
+    table = Table(title=f"{first} minus {second}, paired over people", title_justify="left")
+    for name in ("system", "against", "measure"):
+        table.add_column(name)
+    for name in ("difference", "95 %", "p, corrected"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        p = "< 0.001" if row["corrected"] < 0.001 else f"{row['corrected']:.3f}"
+        between = f"{row['low']:+.4f} to {row['high']:+.4f}"
+        cells = (row["system"], row["other"], row["measure"], f"{row['mean']:+.4f}", between, p)
+        table.add_row(*map(escape, cells))
+    Console().print(table)
