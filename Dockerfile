@@ -30,7 +30,6 @@ COPY --chown=llmrec llmrec llmrec
 RUN LLMREC_NO_VLLM=1 setup/install.sh
 COPY --chown=llmrec prompts prompts
 COPY --chown=llmrec data_builders data_builders
-COPY --chown=llmrec train train
 CMD ["llmrec", "--help"]
 
 FROM base AS serve
@@ -39,5 +38,4 @@ COPY --chown=llmrec pyproject.toml constraints.txt README.md LICENSE Makefile ./
 COPY --chown=llmrec setup setup
 COPY --chown=llmrec llmrec llmrec
 RUN setup/install.sh
-COPY --chown=llmrec serve serve
 CMD ["llmrec", "--help"]

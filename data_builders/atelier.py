@@ -15,6 +15,7 @@ import io
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,9 @@ def main(arguments: list[str] | None = None) -> None:
     except LlmrecError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        sys.exit(130)
     print_summary(dataset, verdict)
 
 
@@ -130,8 +134,13 @@ def pictures(
     if workers == 1 or len(goods) < PICTURES_WORTH_A_PROCESS:
         yield counted(map(_picture, jobs))
         return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+    with multiprocessing.get_context("spawn").Pool(workers, initializer=_unmoved) as pool:
         yield counted(pool.imap(_picture, jobs, chunksize=16))
+
+
+def _unmoved() -> None:
+    """Ctrl-C reaches every process of a terminal: the first one ends the others, which would only leave it waiting."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _picture(job: "tuple[Look, int, int]") -> bytes:

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,18 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def staged(out: Path, *, marker: str, overwrite: bool = False) -> Iterator[Path]:
+def staged(out: Path, *, marker: str, holds: Collection[str] = (), overwrite: bool = False) -> Iterator[Path]:
     """Yield an empty folder that becomes `out` when the block ends well, and vanishes when it does not.
 
-    `marker` is the file that every folder of this kind holds, such as `dataset.json`: only a folder that has it is
-    ever replaced, so that a mistyped `--out --overwrite` cannot remove somebody's own files.
+    `marker` is the file that every folder of this kind holds, such as `dataset.json`, and `holds` is what else may be
+    in it: only a folder that has the one and nothing but the others is ever replaced, so that a mistyped `--out
+    --overwrite`, or notes that somebody left in a dataset, cost nobody a file.
     """
     out = Path(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         _tidy(out)
-        _refuse_existing(out, marker, overwrite)
+        _refuse_existing(out, marker, holds, overwrite)
         partial = out.parent / f".{out.name}.partial-{os.getpid()}"
         if partial.exists():
             shutil.rmtree(partial)
@@ -44,9 +45,16 @@ def staged(out: Path, *, marker: str, overwrite: bool = False) -> Iterator[Path]
 
 
 @contextmanager
-def staged_file(out: Path) -> Iterator[Path]:
-    """Yield a path beside `out` that takes its place when the block ends well."""
+def staged_file(out: Path, *, mark: str) -> Iterator[Path]:
+    """Yield a path beside `out` that takes its place when the block ends well.
+
+    A file that is there already is replaced only when it begins as ours do, with `mark` among its first characters.
+    """
     out = Path(out)
+    if out.is_dir():
+        raise InputError(f"{out} is a folder. Give --out the name of a file")
+    if out.exists() and mark.encode() not in out.open("rb").read(2_000):
+        raise InputError(f"{out} exists and was not written by llmrec, so it is not replaced. Choose another --out")
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +90,8 @@ def read_json(folder: Path, marker: str, *, kind: str, remedy: str) -> dict[str,
     except FileNotFoundError:
         seen = "has no " + marker if Path(folder).is_dir() else "does not exist"
         raise InputError(f"{folder} {seen}, so it is not {kind}. {remedy}") from None
+    except NotADirectoryError:
+        raise InputError(f"{folder} is a file, so it is not {kind}. {remedy}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Check its permissions") from error
     except ValueError as error:
@@ -91,7 +101,7 @@ def read_json(folder: Path, marker: str, *, kind: str, remedy: str) -> dict[str,
     return content
 
 
-def _refuse_existing(out: Path, marker: str, overwrite: bool) -> None:
+def _refuse_existing(out: Path, marker: str, holds: Collection[str], overwrite: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not overwrite:
@@ -99,6 +109,12 @@ def _refuse_existing(out: Path, marker: str, overwrite: bool) -> None:
     if not (out / marker).is_file():
         raise InputError(
             f"{out} has no {marker}, so llmrec did not make it and will not replace it. Choose another --out"
+        )
+    foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in {marker, *holds})
+    if foreign:
+        raise InputError(
+            f"{out} holds what llmrec did not put there ({', '.join(foreign[:3])}{' …' if len(foreign) > 3 else ''}), "
+            "and replacing it would remove that too. Move it away, or choose another --out"
         )
 
 

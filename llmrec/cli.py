@@ -73,6 +73,7 @@ def validate(dataset: DatasetFolder, json: AsJson = False) -> None:
             tables.say(f"[{'red' if problem.severity == 'error' else 'yellow'}]{problem.severity}[/]", str(problem))
         if not errors:
             tables.say("[green]valid[/]", f"{opened.fingerprint}")
+            typer.echo(f"Next: llmrec audit {dataset}")
     if errors:
         raise typer.Exit(2)
 

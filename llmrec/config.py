@@ -22,7 +22,7 @@ def load_config(kind: type[Config], path: Path | None, overrides: Sequence[str] 
 
     Keys of nested sections are written with dots: `trainer.max_steps=100`.
     """
-    where = str(path) if path else "defaults"
+    where = f"{path} with the settings given" if path and overrides else str(path or "What was given")
     content = _read(path) if path else {}
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -151,7 +151,9 @@ def _read(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds {type(content).__name__}, where keys and values are expected")
+        raise ConfigError(
+            f"{path} holds {type(content).__name__}, where keys and values are expected. Write key: value"
+        )
     return content
 
 

@@ -86,9 +86,21 @@ class Dataset:
         if rows.is_empty():
             empty = np.zeros(0, dtype=np.int64)
             return Log(rows["user"], items, np.zeros(1, dtype=np.int64), empty.astype(np.int32), empty)
+        told = self.info.get("counts", {}).get("interactions")
+        if told != len(rows):
+            raise InputError(
+                f"{self.folder} has {len(rows):,} interactions where {MARKER} counts {told}: it was changed since it "
+                f"was built. Build it again, or look closer: llmrec validate {self.folder}"
+            )
         first = (rows["user"] != rows["user"].shift()).fill_null(True)
         starts = np.append(first.arg_true().cast(pl.Int64).to_numpy(), len(rows)).astype(np.int64)
         codes = encode(rows["item"], items).astype(np.int32)
+        if (codes < 0).any():
+            unknown = rows["item"][int((codes < 0).argmax())]
+            raise InputError(
+                f"{self.folder} has interactions with items that are not in its catalogue, such as {unknown!r}. Build "
+                f"it again, or look closer: llmrec validate {self.folder}"
+            )
         return Log(rows["user"].filter(first), items, starts, codes, rows["timestamp"].to_numpy())
 
     def picture(self, image: str | None) -> Path | None:
@@ -142,7 +154,7 @@ def write_dataset(
     for what, count in dropped.items():
         if count:
             log.warning("%s: %s rows dropped (%s)", name, f"{count:,}", what.replace("_", " "))
-    with staged(Path(out), marker=MARKER, overwrite=overwrite) as folder:
+    with staged(Path(out), marker=MARKER, holds=(ITEMS, INTERACTIONS, IMAGES, TRUTH), overwrite=overwrite) as folder:
         pairs = images.items() if isinstance(images, Mapping) else images
         catalogue, pictures, faults, digests = _write_images(folder, catalogue, pairs, progress)
         catalogue.write_parquet(folder / ITEMS, compression="zstd", statistics=True)

@@ -4,6 +4,7 @@ import gc
 import hashlib
 import multiprocessing
 import os
+import signal
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,6 +30,7 @@ from llmrec.tasks import Example
 from llmrec.tokens import TokenMeter
 
 MARKER = "examples.json"
+HOLDS = ("train", "valid", "test", "prompts", "dataset_dict.json")
 VERSION = 1
 BATCH = 2_000
 SHARD = 50_000
@@ -76,7 +78,7 @@ def write_examples(
     weights = np.array([weight for _, weight in domains], dtype=float)
     if (weights <= 0).any():
         raise InputError("Every dataset needs a weight above 0. Leave out the one that should not be there")
-    with staged(Path(out), marker=MARKER, overwrite=overwrite) as folder:
+    with staged(Path(out), marker=MARKER, holds=HOLDS, overwrite=overwrite) as folder:
         described: dict[str, Any] = {}
         skipped: Counter[str] = Counter()
         for part in parts:
@@ -113,7 +115,14 @@ def open_examples(folder: Path | str, part: Part) -> Any:
     info = read_json(folder, MARKER, kind="a folder of examples", remedy="Run: llmrec examples DATASET --out FOLDER")
     if part not in info["parts"]:
         raise InputError(f"{folder} has no part {part!r}. It has {', '.join(info['parts'])}")
-    examples = datasets.load_from_disk(str(folder / part))
+    try:
+        examples = datasets.load_from_disk(str(folder / part))
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise InputError(
+            f"{folder / part} is damaged ({reason}). Make the examples again: llmrec examples DATASET --out {folder} "
+            "--overwrite"
+        ) from error
     for described in info["datasets"]:
         recorded, moved = Path(described["folder"]), (folder / described["beside"]).resolve()
         if not recorded.exists() and moved.exists():
@@ -214,17 +223,22 @@ def _in_order(jobs: Iterator[Job], workers: int) -> Iterator[tuple[pa.Table, Cou
     """Run jobs in forked processes, a few ahead of what is taken, and yield the results in the jobs' order."""
     waiting: deque[Future[tuple[pa.Table, Counter[str]]]] = deque()
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"), initializer=_quiet) as pool:
-        for job in jobs:
-            waiting.append(pool.submit(_table, job))
-            if len(waiting) > 2 * workers:
+        try:
+            for job in jobs:
+                waiting.append(pool.submit(_table, job))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _quiet() -> None:
-    """One thread a worker: the tokenizer's own threads do not survive a fork."""
+    """One thread a worker: the tokenizer's own threads do not survive a fork. Ctrl-C is the first process's to hear."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _jobs(sources: Sequence[ExampleSource], rows: Sequence[Any], part: Part) -> Iterator[Job]:

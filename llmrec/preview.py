@@ -46,7 +46,7 @@ def write_preview(
         if progress:
             progress("preview", done, len(chosen))
     page = page_template("preview.html").render(info=info, part=part, tasks=cards, budget=info["recipe"]["budget"])
-    with staged_file(out) as partial:
+    with staged_file(out, mark="llmrec preview") as partial:
         partial.write_text(page, encoding="utf-8")
     return len(chosen)
 

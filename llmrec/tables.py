@@ -35,15 +35,18 @@ def print_dataset(info: Mapping[str, Any]) -> None:
 def print_audit(name: str, found: Audit) -> None:
     """Each check with its verdict."""
     colour = {"pass": "green", "warn": "yellow", "fail": "red"}
-    table = Table(title=f"Audit of {name}", title_justify="left", show_lines=True)
-    for column in ("check", "verdict", "what was seen", "what it means and what to do"):
-        table.add_column(column, overflow="fold")
+    console = Console()
+    table = Table(title=f"Audit of {name}, {found.split} split", title_justify="left")
+    table.add_column("check", no_wrap=True)
+    table.add_column("verdict")
+    table.add_column("what was seen")
     for finding in found.findings:
-        verdict = f"[{colour[finding.verdict]}]{finding.verdict}[/]"
-        table.add_row(
-            finding.check, verdict, escape(finding.seen), escape(f"{finding.meaning} {finding.remedy}".strip())
-        )
-    Console().print(table)
+        table.add_row(finding.check, f"[{colour[finding.verdict]}]{finding.verdict}[/]", escape(finding.seen))
+    console.print(table)
+    for finding in found.findings:
+        if finding.verdict != "pass":
+            console.print(f"[{colour[finding.verdict]}]{finding.check}[/]: {escape(finding.meaning)}", highlight=False)
+            console.print(f"  {escape(finding.remedy)}", highlight=False)
 
 
 def print_examples(info: Mapping[str, Any]) -> None:
@@ -69,19 +72,23 @@ def print_report(content: Mapping[str, Any]) -> None:
     how = "every item ranked" if content["protocol"] == "full" else "1+99 sampled: flatters every system"
     title = f"{content['dataset']['name']}, {content['split']}, {content['part']}: {content['people']:,} targets, {how}"
     table = Table(title=title, title_justify="left")
-    table.add_column("system")
-    for name in ("HR@10", "95 %", "NDCG@10", "95 %", "in first 100", "p, corrected"):
-        table.add_column(name, justify="right")
+    table.add_column("system", no_wrap=True)
+    for name in ("HR@10", "NDCG@10", "95 %", "in first 100", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
     certain = {row["other"]: row["corrected"] for row in content["comparisons"] if row["measure"] == "ndcg@10"}
     for system in content["systems"]:
-        cells = []
-        for name in ("hr@10", "ndcg@10"):
-            one = system["measures"][name]
-            cells += [f"{one['mean']:.4f}", f"{one['low']:.4f} to {one['high']:.4f}"]
+        gain = system["measures"]["ndcg@10"]
+        cells = [f"{system['measures']['hr@10']['mean']:.4f}", f"{gain['mean']:.4f}"]
+        cells.append(f"{gain['low']:.4f} to {gain['high']:.4f}")
         p = certain.get(system["name"])
         cells += [f"{system['found']['100']:.1%}", "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"]
         table.add_row(escape(system["name"]), *cells)
     Console().print(table)
+    if certain:
+        say(
+            "[dim]p[/]",
+            "of its lag behind the first in NDCG@10, paired over people, corrected for all comparisons",
+        )
     for warning in content["warnings"]:
         say("[yellow]warning[/]", warning)
 

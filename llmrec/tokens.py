@@ -79,6 +79,9 @@ def load_tokenizer(name: str) -> Any:
 
     if name == STARTER:
         return _starter_tokenizer()
+    looks_like_a_path = name.startswith((".", "/", "~")) or name.count("/") > 1
+    if looks_like_a_path and not Path(name).expanduser().is_dir():
+        raise InputError(f"{name} is not a folder. Give a model folder, a hub name, or 'starter'")
     try:
         return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:

@@ -20,7 +20,7 @@ MARKER = "it.json"
 
 
 def make(out: Path, content: str = "new", *, overwrite: bool = False) -> None:
-    with staged(out, marker=MARKER, overwrite=overwrite) as folder:
+    with staged(out, marker=MARKER, holds=["table"], overwrite=overwrite) as folder:
         (folder / "table").write_text(content)
         write_json(folder / MARKER, {"content": content})
 
@@ -40,7 +40,7 @@ def test_a_failure_leaves_nothing_and_keeps_what_stood_there(tmp_path):
     make(tmp_path / "out", "old")
 
     def fail():
-        with staged(tmp_path / "out", marker=MARKER, overwrite=True) as folder:
+        with staged(tmp_path / "out", marker=MARKER, holds=["table"], overwrite=True) as folder:
             (folder / "table").write_text("half")
             raise KeyboardInterrupt
 
@@ -65,6 +65,14 @@ def test_a_foreign_folder_is_never_replaced(tmp_path):
     with pytest.raises(InputError, match="did not make it"):
         make(tmp_path / "photos", overwrite=True)
     assert (tmp_path / "photos" / "holiday.jpg").read_text() == "dear to me"
+
+
+def test_notes_that_somebody_left_in_a_result_are_not_removed_with_it(tmp_path):
+    make(tmp_path / "out", "old")
+    (tmp_path / "out" / "notes.txt").write_text("dear to me")
+    with pytest.raises(InputError, match=r"did not put there \(notes\.txt\)"):
+        make(tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "dear to me"
 
 
 def test_a_file_in_the_place_of_a_folder_is_never_replaced(tmp_path):
@@ -134,17 +142,25 @@ def test_a_run_that_is_stopped_in_the_middle_leaves_no_folder_that_could_be_take
 
 
 def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path):
-    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "page.html").write_text("ours: old")
 
     def fail():
-        with staged_file(tmp_path / "page.html") as partial:
+        with staged_file(tmp_path / "page.html", mark="ours") as partial:
             partial.write_text("half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
-    assert (tmp_path / "page.html").read_text() == "old"
+    assert (tmp_path / "page.html").read_text() == "ours: old"
     assert names(tmp_path) == {"page.html"}
+
+
+def test_a_file_that_is_not_ours_is_never_replaced(tmp_path):
+    (tmp_path / "diary.html").write_text("dear to me")
+    for out, message in ((tmp_path / "diary.html", "was not written by llmrec"), (tmp_path, "is a folder")):
+        with pytest.raises(InputError, match=message), staged_file(out, mark="ours"):
+            pass
+    assert (tmp_path / "diary.html").read_text() == "dear to me"
 
 
 @pytest.fixture

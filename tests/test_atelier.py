@@ -1,8 +1,11 @@
 """The atelier: a drawn shop is the same for the same seed, tells the truth, and is worth looking at."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import atelier
@@ -255,3 +258,20 @@ def test_the_script_explains_itself_and_its_errors() -> None:
     failed = subprocess.run([*script, "--out", "x", "--items", "3"], capture_output=True, text=True)
     assert failed.returncode == 2
     assert "--items 40" in failed.stderr
+
+
+def test_ctrl_c_while_pictures_are_drawn_ends_every_process_and_leaves_nothing(tmp_path: Path) -> None:
+    """A terminal sends it to the whole group: the workers must not leave the first process waiting for them."""
+    sizes = ["--items", "2000", "--users", "20", "--interactions", "200", "--workers", "2"]
+    run = subprocess.Popen(
+        [sys.executable, SCRIPT, "--out", tmp_path / "shop", *sizes], stderr=subprocess.PIPE, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".shop.partial-*/images/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGINT)
+    _, told = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert told.decode().strip().endswith("stopped; nothing was written")
+    assert "Traceback" not in told.decode()
+    assert not list(tmp_path.iterdir())

@@ -284,6 +284,17 @@ def test_a_folder_that_is_no_dataset_says_how_to_make_one(tmp_path, folder):
         Dataset.open(tmp_path / folder)
 
 
+def test_a_log_that_does_not_fit_its_catalogue_any_more_is_refused(small_shop, tmp_path):
+    log = small_shop.interactions.collect()
+    told = changed(small_shop, tmp_path / "dangling", interactions=log.with_columns(item=pl.lit("gone")))
+    assert told
+    with pytest.raises(InputError, match=r"'gone'.*llmrec validate"):
+        _ = Dataset.open(tmp_path / "dangling").log
+    changed(small_shop, tmp_path / "short", interactions=log[:-1])
+    with pytest.raises(InputError, match="changed since it was built"):
+        _ = Dataset.open(tmp_path / "short").log
+
+
 texts = st.one_of(st.sampled_from(["a", "b", "c", " ", None]), st.text(st.characters(codec="utf-8"), max_size=12))
 numbers = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.integers(10**12, 2 * 10**12))
 floats = st.one_of(st.none(), st.floats(width=32))

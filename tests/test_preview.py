@@ -1,6 +1,7 @@
 """The preview shows what the model will read, and nothing in it can run."""
 
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -64,3 +65,20 @@ def test_a_folder_that_holds_no_examples_is_told_apart(tmp_path):
         write_preview(tmp_path, tmp_path / "preview.html")
     with pytest.raises(InputError, match="'dev' is not a part"):
         write_preview(tmp_path, tmp_path / "preview.html", part="dev")
+
+
+def test_the_page_may_replace_itself_but_no_other_file(folder, tmp_path):
+    for _ in range(2):
+        assert write_preview(folder, tmp_path / "preview.html", count=8) == 8
+    (tmp_path / "diary.html").write_text("dear to me")
+    with pytest.raises(InputError, match="was not written by llmrec"):
+        write_preview(folder, tmp_path / "diary.html")
+
+
+@pytest.mark.parametrize("damage", ["gone", "text"])
+def test_damaged_examples_are_named_with_the_remedy(folder, tmp_path, damage):
+    shutil.copytree(folder, tmp_path / "ex")
+    (file,) = (tmp_path / "ex" / "train").glob("*.arrow")
+    file.unlink() if damage == "gone" else file.write_bytes(b"not arrow")
+    with pytest.raises(InputError, match="Make the examples again"):
+        write_preview(tmp_path / "ex", tmp_path / "page.html")

@@ -58,7 +58,7 @@ def write_report(
         "machine": machine(),
         "versions": versions(["llmrec", "numpy", "torch"]),
     }
-    with staged(out, marker=MARKER, overwrite=overwrite) as folder:
+    with staged(out, marker=MARKER, holds=("people.parquet", "report.html"), overwrite=overwrite) as folder:
         per_person(ordered, cases).write_parquet(folder / "people.parquet", compression="zstd")
         (folder / "report.html").write_text(_page(content, dataset, cases, ordered), encoding="utf-8")
         write_json(folder / MARKER, content)

@@ -29,8 +29,12 @@ class Content:
         return self.read()
 
     def score(self, histories: Sequence[Codes]) -> Floats:
-        """Scores of all items, one row a history."""
-        return np.asarray(self.profiles(histories) @ self.vectors.T)
+        """Scores of all items, one row a history; -inf where the item or the whole history has no content."""
+        profiles = self.profiles(histories)
+        scores = profiles @ self.vectors.T
+        scores[:, ~self.vectors.any(axis=1)] = -np.inf
+        scores[~profiles.any(axis=1)] = -np.inf
+        return np.asarray(scores, dtype=np.float32)
 
     def profiles(self, histories: Sequence[Codes]) -> Floats:
         """The mean vector of each history's last items, the last ones weighing most."""

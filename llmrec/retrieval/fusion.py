@@ -44,13 +44,17 @@ class Fusion:
     parts: Sequence[Retriever]
     weights: npt.NDArray[np.float64] | None = None
     name: str = "fusion"
+    fallback: Retriever | None = None
+    """Answers for people of whom no part knows anything."""
 
     def score(self, histories: Sequence[Codes]) -> Floats:
-        """Scores of all items; below all others for those that stand on nobody's list."""
+        """Scores of all items; -inf for those that stand on nobody's list."""
         lists, items = _lists(self.parts, histories)
         total = np.full((len(histories), items), -np.inf, dtype=np.float32)
         for row, (found, score) in enumerate(fuse(lists, self.weights)):
             total[row, found] = score
+            if not len(found) and self.fallback is not None:
+                total[row] = self.fallback.score([histories[row]])[0]
         return total
 
 

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 MARKER = "index.json"
 VERSION = 1
+HOLDS = ("items.parquet", "retrievers.safetensors", "words.json", "store")
 PARTS = ("neighbours", "sasrec", "text", "pictures")
 REMEDY = "Make one with: llmrec index DATASET --out FOLDER"
 
@@ -101,13 +102,15 @@ class Index:
             raise InputError(f"{folder} has index version {info.get('schema')}, this llmrec reads {VERSION}. {REMEDY}")
         try:
             return _load(folder, info)
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError, pl.exceptions.PolarsError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # whatever the readers of four formats raise on broken files
             raise InputError(f"{folder} is damaged ({error}). {REMEDY}") from error
 
     @property
     def retrievers(self) -> list[Retriever]:
         """All systems that can be compared: popularity, each part, both fusions."""
-        by_ranks = Fusion(self.parts, name="fusion by ranks")
+        by_ranks = Fusion(self.parts, name="fusion by ranks", fallback=self.recent)
         learned = [self.fused] if self.fused.weights is not None else []
         return [self.popularity, self.recent, *self.parts, by_ranks, *learned]
 
@@ -138,8 +141,8 @@ class Index:
         known is answered by recent popularity.
         """
         unwanted = frozenset() if keep_owned else frozenset(history)
-        lists = [one for one in self._lists(list(history), where, unwanted) if one.items]
-        if not lists or all(not one.items for one in lists):
+        lists = self._lists(list(history), where, unwanted)
+        if not any(one.items for one in lists):
             return self.popular(count, where=where, leave_out=unwanted)
         return self._fused(lists, count)
 
@@ -225,8 +228,7 @@ class Index:
             Candidates(np.array([[place[item] for item in one.items]], dtype=np.int64), one.scores[None])
             for one in lists
         ]
-        weights = self.fused.weights if len(lists) == len(self.parts) else None
-        ((found, scores),) = fusion.fuse(tables, weights)
+        ((found, scores),) = fusion.fuse(tables, self.fused.weights)
         best = np.argsort(-scores, kind="stable")[:count]
         return Hits([names[number] for number in found[best]], scores[best])
 
@@ -256,7 +258,7 @@ def make_index(
     device = _device(device)
     split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
     items = dataset.items.collect()
-    with staged(out, marker=MARKER, overwrite=overwrite) as folder:
+    with staged(out, marker=MARKER, holds=HOLDS, overwrite=overwrite) as folder:
         contents, vectors, arrays = _content(dataset, items, recipe, folder, progress)
         parts, name_of = _fit(split, recipe, contents, device, progress)
         fused = fusion.learn(parts, split, seed=recipe.seed, progress=progress)
@@ -391,14 +393,15 @@ def _load(folder: Path, info: Mapping[str, Any]) -> Index:
         else:
             parts.append(Content(functools.partial(_stored, store, items, _KIND[name]), name))
     weights = None if info["fusion"] is None else np.array(info["fusion"])
+    recent = Popularity(arrays["recent"], name="recent popularity")
     return Index(
         folder=folder,
         info=info,
         items=items,
         popularity=Popularity(arrays["popularity"]),
-        recent=Popularity(arrays["recent"], name="recent popularity"),
+        recent=recent,
         parts=tuple(parts),
-        fused=Fusion(tuple(parts), weights, name="learned fusion"),
+        fused=Fusion(tuple(parts), weights, name="learned fusion", fallback=recent),
         words=known,
         sights=seen,
         store=store,

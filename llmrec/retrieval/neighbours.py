@@ -59,8 +59,9 @@ class Neighbours:
         return read_weights(histories, self.weights.shape[0], self.recipe.recent, self.recipe.decay) @ self.weights
 
     def score(self, histories: Sequence[Codes]) -> Floats:
-        """Scores of all items, one row a history."""
-        return np.asarray(self.sparse_scores(histories).toarray(), dtype=np.float32)
+        """Scores of all items, one row a history; -inf for those that are near nothing in it."""
+        scores = self.sparse_scores(histories).toarray()
+        return np.where(scores > 0, scores, np.float32(-np.inf)).astype(np.float32)
 
     def save(self, folder: Path) -> None:
         """Write the matrix as plain arrays."""

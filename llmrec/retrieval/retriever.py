@@ -22,7 +22,7 @@ class Retriever(Protocol):
         ...
 
     def score(self, histories: Sequence[Codes]) -> Floats:
-        """Scores of all items, one row a history; higher is better, and only the order within a row counts."""
+        """Scores of all items, one row a history; higher is better, -inf for an item that it knows nothing about."""
         ...
 
 

@@ -162,8 +162,10 @@ class SasRec:
         return np.column_stack([vectors, np.sqrt(np.maximum(squares.max() - squares, 0))]).astype(np.float32)
 
     def score(self, histories: Sequence[Codes]) -> Floats:
-        """Scores of all items, one row a history."""
-        return np.asarray(self.people(histories) @ self.vectors.T)
+        """Scores of all items, one row a history; -inf where there is no history, since it has learnt from none."""
+        scores = self.people(histories) @ self.vectors.T
+        scores[[not len(history) for history in histories]] = -np.inf
+        return np.asarray(scores, dtype=np.float32)
 
 
 def padded(histories: Sequence[Codes], length: int, filler: int) -> npt.NDArray[np.int64]:

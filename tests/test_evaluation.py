@@ -1,0 +1,220 @@
+"""An evaluation ranks everybody honestly and writes a report that stands on its own."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from shops import interactions, shop
+
+from llmrec.dataset import Dataset
+from llmrec.errors import InputError
+from llmrec.evaluation import ratings
+from llmrec.evaluation.report import compare_reports, write_report
+from llmrec.evaluation.run import cases_of, comparisons, rank, slices
+from llmrec.metrics import pessimistic_ranks
+from llmrec.retrieval import neighbours, popularity
+from llmrec.splits import leave_one_out, split_by_name
+
+
+class Seer:
+    """Knows the targets: what a perfect system would get."""
+
+    name = "seer"
+
+    def __init__(self, split):
+        self.answer = {tuple(history.tolist()): target for _, history, target in split.cases("test")}
+        self.items = len(split.log.items)
+
+    def score(self, histories):
+        table = np.zeros((len(histories), self.items), dtype=np.float32)
+        for line, history in zip(table, histories, strict=True):
+            line[self.answer[tuple(history.tolist())]] = 1
+        return table
+
+
+class Nothing:
+    """Says the same of all items."""
+
+    name = "nothing"
+
+    def __init__(self, items: int):
+        self.items = items
+
+    def score(self, histories):
+        return np.zeros((len(histories), self.items), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def split(small_shop: Dataset):
+    return leave_one_out(small_shop.log)
+
+
+def test_a_seer_gets_everything_and_whoever_says_nothing_gets_nothing(split):
+    cases = cases_of(split)
+    seer, nothing = rank(Seer(split), cases), rank(Nothing(40), cases)
+    assert seer.gains.column("hr@1").mean() == 1.0
+    assert seer.auc > 0.97
+    assert nothing.gains.column("hr@20").mean() == 0.0, "ties count against the ranker"
+    assert nothing.ranks.tolist() == [40 - len(history) for history in cases.histories]
+
+
+def test_ranks_are_those_of_a_plain_loop_over_all_items(split):
+    system = neighbours.fit(split)
+    cases = cases_of(split)
+    ranks = rank(system, cases).ranks
+    for place, (_, history, target) in enumerate(split.cases("test")):
+        scores = system.score([history])[0]
+        scores[history] = -np.inf
+        assert ranks[place] == sum(scores[item] >= scores[target] for item in range(40))
+
+
+def test_sampled_candidates_flatter(split):
+    full = rank(neighbours.fit(split), cases_of(split))
+    with pytest.raises(InputError, match="Ask for fewer"):
+        rank(neighbours.fit(split), cases_of(split, protocol="sampled"))
+    assert full.ranks.max() > 1
+
+
+def test_what_a_person_has_is_never_on_the_list(split):
+    cases = cases_of(split)
+    for history, line in zip(cases.histories, rank(popularity.fit(split), cases).lists, strict=True):
+        assert not set(history.tolist()) & set(line.tolist())
+
+
+def test_slices_share_out_everybody(split):
+    cases = cases_of(split)
+    for by in ("history", "target"):
+        parts = [one for one in slices(cases) if one.by == by]
+        assert sum(one.mask for one in parts).max() == 1
+        assert len({one.name for one in parts}) == len(parts)
+
+
+def test_comparisons_are_paired_and_corrected(split):
+    cases = cases_of(split)
+    seer, nothing = rank(Seer(split), cases), rank(Nothing(40), cases)
+    rows = comparisons([nothing, seer])
+    assert {row["system"] for row in rows} == {"seer"}
+    assert all(row["corrected"] < 0.01 and row["low"] > 0 for row in rows)
+    assert all(row["corrected"] >= row["p"] for row in rows)
+
+
+def test_no_target_no_evaluation(tmp_path):
+    short = shop(tmp_path / "short", interactions=interactions().unique("user"))
+    with pytest.raises(InputError, match="has no test targets"):
+        cases_of(leave_one_out(short.log))
+
+
+def test_leanings_foretell_ratings_better_than_the_mean(tmp_path):
+    rng = np.random.default_rng(0)
+    leaning = rng.normal(size=40)
+    rows = interactions(people=60)
+    codes = rows["item"].str.slice(1).cast(pl.Int64).to_numpy()
+    told = np.clip(3 + leaning[codes] + 0.3 * rng.normal(size=len(codes)), 1, 5)
+    dataset = shop(tmp_path / "rated", interactions=rows.with_columns(rating=pl.Series(told)))
+    values = dataset.interactions.select("rating").collect()["rating"].to_numpy().astype(float)
+    found = ratings.rating_errors(leave_one_out(dataset.log), values, "test")
+    assert found[1]["rmse"] < 0.7 * found[0]["rmse"]
+    assert ratings.rating_errors(leave_one_out(dataset.log), np.full(len(values), np.nan), "test") == []
+
+
+@pytest.fixture(scope="module")
+def report(small_shop, split, tmp_path_factory) -> Path:
+    cases = cases_of(split)
+    systems = [rank(one, cases) for one in (popularity.fit(split), neighbours.fit(split), Seer(split))]
+    out = tmp_path_factory.mktemp("report") / "report"
+    write_report(out, small_shop, cases, systems)
+    return out
+
+
+def test_the_report_says_the_same_as_json_as_a_page_and_person_by_person(report):
+    content = json.loads((report / "report.json").read_text())
+    assert content["systems"][0]["name"] == "seer"
+    people = pl.read_parquet(report / "people.parquet")
+    page = (report / "report.html").read_text()
+    for system in content["systems"]:
+        ranks = people.filter(pl.col("system") == system["name"])["rank"].to_numpy()
+        assert np.mean(ranks <= 10) == pytest.approx(system["measures"]["hr@10"]["mean"])
+        assert f"{system['measures']['ndcg@10']['mean']:.4f}" in page
+        assert (
+            system["measures"]["ndcg@10"]["low"]
+            <= system["measures"]["ndcg@10"]["mean"]
+            <= system["measures"]["ndcg@10"]["high"]
+        )
+    assert {"processor", "cores"} <= content["machine"].keys()
+
+
+def test_the_page_carries_everything_within_itself(report):
+    page = (report / "report.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert "<script" not in page
+
+
+def test_titles_cannot_write_into_the_page(tmp_path, small_shop):
+    items = small_shop.items.collect().with_columns(title=pl.lit("<script>alert(1)</script>")).drop("image")
+    dataset = shop(tmp_path / "bad", items=items)
+    cases = cases_of(leave_one_out(dataset.log))
+    write_report(tmp_path / "report", dataset, cases, [rank(popularity.fit(cases.split), cases)])
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_two_reports_are_compared_person_by_person(report, small_shop, split, tmp_path):
+    cases = cases_of(split)
+    write_report(tmp_path / "other", small_shop, cases, [rank(popularity.fit(split), cases)])
+    rows = compare_reports(report, tmp_path / "other")
+    by_name = {row["system"]: row for row in rows if row["measure"] == "hr@10"}
+    assert by_name["popularity"]["mean"] == 0.0
+    assert by_name["seer"]["corrected"] < 0.01
+
+
+def test_reports_of_other_people_or_protocols_are_not_compared(report, small_shop, split, tmp_path):
+    cases = cases_of(split, limit=10)
+    write_report(tmp_path / "few", small_shop, cases, [rank(popularity.fit(split), cases)])
+    with pytest.raises(InputError, match="asked different people"):
+        compare_reports(report, tmp_path / "few")
+    timed = cases_of(split_by_name(small_shop.log, "temporal"))
+    write_report(tmp_path / "timed", small_shop, timed, [rank(popularity.fit(timed.split), timed)])
+    with pytest.raises(InputError, match="split"):
+        compare_reports(report, tmp_path / "timed")
+    with pytest.raises(InputError, match="not a report"):
+        compare_reports(report, tmp_path)
+
+
+def test_the_commands_make_an_index_and_a_report(small_shop, tmp_path):
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "llmrec", *map(str, words)], capture_output=True, text=True, check=False
+        )
+
+    made = run("index", small_shop.folder, "--out", tmp_path / "index", "sasrec.epochs=2", "sasrec.width=16")
+    assert made.returncode == 0, made.stderr
+    done = run("evaluate", tmp_path / "index", "--out", tmp_path / "report")
+    assert done.returncode == 0, done.stderr
+    assert "learned fusion" in done.stdout or "fusion by ranks" in done.stdout
+    assert (tmp_path / "report" / "report.html").exists()
+    again = run("evaluate", tmp_path / "report", "--against", tmp_path / "report")
+    assert "+0.0000" in again.stdout
+    assert run("evaluate", tmp_path / "index").returncode == 2
+    assert run("evaluate", tmp_path / "index", "--out", tmp_path / "x", "--part", "train").returncode == 2
+    wrong = run("index", small_shop.folder, "--out", tmp_path / "y", "sasrec.epoch=2")
+    assert wrong.returncode == 2
+    assert "did you mean sasrec.epochs" in wrong.stderr
+
+
+def test_ranks_of_a_system_that_breaks_down_are_the_worst(split):
+    class Broken(Nothing):
+        name = "broken"
+
+        def score(self, histories):
+            return np.full((len(histories), self.items), np.nan, dtype=np.float32)
+
+    cases = cases_of(split)
+    assert rank(Broken(40), cases).gains.column("hr@20").mean() == 0.0
+    assert pessimistic_ranks(np.full((1, 3), np.nan), np.array([0])).tolist() == [3]
