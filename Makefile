@@ -26,11 +26,13 @@ lint: setup  ## style, types and the Dockerfile
 
 check: lint test  ## everything a change must pass
 
-demo: setup  ## draw the shop, make examples of it, and write a page to look at them
+demo: setup  ## draw the shop, make examples of it, find out who ranks best, and write pages to look at
 	@test -e $(WORK)/atelier/dataset.json || $(PYTHON_IN) data_builders/atelier.py --size $(SIZE) --out $(WORK)/atelier
 	@test -e $(WORK)/examples/examples.json || $(LLMREC) examples $(WORK)/atelier --out $(WORK)/examples
 	@$(LLMREC) preview $(WORK)/examples --out $(WORK)/preview.html
-	@echo "Open $(WORK)/preview.html in a browser. The shop is in $(WORK)/atelier, the examples are in $(WORK)/examples."
+	@test -e $(WORK)/index/index.json || $(LLMREC) index $(WORK)/atelier --out $(WORK)/index
+	@test -e $(WORK)/report/report.json || $(LLMREC) evaluate $(WORK)/index --out $(WORK)/report
+	@echo "Open $(WORK)/preview.html (what a model will read) and $(WORK)/report/report.html (who ranks best) in a browser."
 
 wheel: setup  ## build the wheel into dist/
 	$(PYTHON_IN) -m build --no-isolation --wheel

@@ -5,7 +5,8 @@
     python benchmarks/data.py --json benchmarks/results/data.json
 
 Every measurement runs in a process of its own, so that its peak memory is its own; reading alone and building are
-measured in turn, and the ratio is the median over the rounds.
+measured in turn, and the ratio is the median over the rounds. Examples are made twice, few and many: the rate is that
+of the further ones, and the time before the first (loading the log, writing the line of every item) stands beside it.
 """
 
 import json
@@ -132,11 +133,15 @@ def main() -> None:
             draw_log(file, size, asked.seed)
             rounds = [(measured("read", str(file)), measured("build", str(file))) for _ in range(asked.rounds)]
             ratio = median(build["seconds"] / read["seconds"] for read, build in rounds)
-            made = [measured("examples", str(file), str(min(size // 5, 200_000))) for _ in range(asked.rounds)]
-            rate = median(one["examples"] / one["seconds"] for one in made)
+            few, many = (size // 20, size // 5) if asked.quick else (100_000, 500_000)
+            made = [[measured("examples", str(file), str(count)) for count in (few, many)] for _ in range(asked.rounds)]
+            rate = median(
+                (more["examples"] - less["examples"]) / (more["seconds"] - less["seconds"]) for less, more in made
+            )
+            setup = median(less["seconds"] - few / rate for less, _ in made)
             build = {key: median(one[key] for _, one in rounds) for key in rounds[0][1]}
             read = median(one["seconds"] for one, _ in rounds)
-            gib = max(build["gib"], *(one["gib"] for one in made))
+            gib = max(build["gib"], *(one["gib"] for pair in made for one in pair))
         times.append(build["seconds"])
         label = f"{size // 1000}k" if size < 1_000_000 else f"{size // 1_000_000}m"
         figures |= {
@@ -146,6 +151,7 @@ def main() -> None:
             f"ratio_to_read_{label}": ratio,
             f"resident_gib_{label}": gib,
             f"examples_per_second_{label}": rate,
+            f"examples_setup_seconds_{label}": setup,
         }
         print(
             f"{size:>12,} {read:>8.2f} {build['build']:>8.2f} {build['split']:>8.2f} "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/datasets.md", "docs/atelier.md", "docs/prompts.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/datasets.md", "docs/atelier.md", "docs/prompts.md", "docs/evaluation.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -31,7 +31,7 @@ def test_the_commands_of_the_pipeline_run_as_they_stand(root, tmp_path):
         shutil.copytree(root / folder, tmp_path / folder)
     commands = [line.partition("#")[0].split() for line in block.strip().splitlines()]
     stages = [command[1] for command in commands[1:]]
-    assert stages == ["validate", "audit", "examples", "preview"]
+    assert stages == ["validate", "audit", "examples", "preview", "index", "evaluate"]
     commands[0] += ["--size", "tiny"]
     for command in commands:
         program = {"python": [sys.executable], "llmrec": [sys.executable, "-m", "llmrec"]}[command[0]]

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from llmrec.log import Log
 from llmrec.retrieval import fusion, neighbours, popularity, sasrec, sights, words
+from llmrec.retrieval.batch import top_candidates
 from llmrec.retrieval.content import Content, unit
 from llmrec.retrieval.fusion import Candidates, Fusion
 from llmrec.retrieval.neighbours import NeighbourRecipe, read_weights
@@ -40,6 +41,17 @@ def rounds() -> Split:
 
 
 FAST = SasRecRecipe(width=32, layers=1, epochs=12, batch=32, dropout=0.1, rate=5e-3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """For networks as small as these, a second thread costs more than it brings."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -259,3 +271,14 @@ def test_a_person_of_whom_nothing_is_known_gets_the_fallback(rounds):
     nobody = [np.array([], dtype=int)]
     fused = Fusion([neighbours.fit(rounds)], fallback=popular)
     assert np.array_equal(fused.score(nobody), popular.score(nobody))
+
+
+def test_candidates_of_many_at_once_are_those_of_whole_rows(rounds, trained):
+    parts = [neighbours.fit(rounds), trained]
+    histories = [rounds.log.history(user)[:5] for user in range(30)] + [np.array([], dtype=np.int32)]
+    many = top_candidates(parts, histories, 10)
+    rows = leave_out(Fusion(parts).score(histories), histories)
+    for user in range(30):
+        assert rows[user][many[user]] == pytest.approx(np.sort(rows[user])[::-1][:10])
+        assert not set(many[user].tolist()) & set(histories[user].tolist())
+    assert (many[30] == -1).all(), "nothing is known of nobody"

@@ -1,0 +1,75 @@
+"""Candidates for many people at once, for a nightly job: blocks of people, all cores, no store in between."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from llmrec.log import Codes
+from llmrec.retrieval.fusion import DEEP, Candidates, fuse
+from llmrec.retrieval.neighbours import Neighbours
+from llmrec.retrieval.retriever import Floats, Retriever, best, leave_out
+from llmrec.retrieval.sasrec import SasRec
+
+BLOCK = 256
+
+
+def top_candidates(
+    parts: Sequence[Retriever],
+    histories: Sequence[Codes],
+    count: int,
+    *,
+    weights: npt.NDArray[np.float64] | None = None,
+) -> npt.NDArray[np.int64]:
+    """The fused candidates of each person as item codes, best first; -1 where there are fewer."""
+    answer = np.full((len(histories), count), -1, dtype=np.int64)
+    for begin in range(0, len(histories), BLOCK):
+        block = histories[begin : begin + BLOCK]
+        lists = [_best(part, block) for part in parts]
+        for row, (items, scores) in enumerate(fuse(lists, weights)):
+            top = items[np.argsort(-scores, kind="stable")[:count]]
+            answer[begin + row, : len(top)] = top
+    return answer
+
+
+def _best(part: Retriever, histories: Sequence[Codes]) -> Candidates:
+    if isinstance(part, Neighbours):
+        return _sparse(part, histories)
+    if isinstance(part, SasRec):
+        return _dense(part, histories)
+    return Candidates(*best(leave_out(part.score(histories), histories), DEEP))
+
+
+def _sparse(part: Neighbours, histories: Sequence[Codes]) -> Candidates:
+    """The best of each sparse row, without ever holding a row of all items."""
+    rows = part.sparse_scores(histories)
+    items = np.full((len(histories), DEEP), -1, dtype=np.int64)
+    scores = np.full((len(histories), DEEP), -np.inf, dtype=np.float32)
+    for row, history in enumerate(histories):
+        own = slice(rows.indptr[row], rows.indptr[row + 1])
+        found, values = rows.indices[own], rows.data[own]
+        free = ~np.isin(found, history)
+        found, values = found[free], values[free]
+        top = _order(values)
+        items[row, : len(top)], scores[row, : len(top)] = found[top], values[top]
+    return Candidates(items, scores)
+
+
+def _order(values: Floats) -> npt.NDArray[np.int64]:
+    if len(values) > DEEP:
+        some = np.argpartition(-values, DEEP - 1)[:DEEP]
+        return np.asarray(some[np.argsort(-values[some], kind="stable")])
+    return np.argsort(-values, kind="stable")
+
+
+def _dense(part: SasRec, histories: Sequence[Codes]) -> Candidates:
+    """Scores of all items and their best by torch, which uses every core for both."""
+    import torch
+
+    vectors = torch.from_numpy(part.vectors)
+    scores = torch.from_numpy(part.people(histories)) @ vectors.T
+    scores.numpy()[[not len(history) for history in histories]] = -np.inf
+    leave_out(scores.numpy(), histories)
+    top = torch.topk(scores, min(DEEP, scores.shape[1]), dim=1)
+    values = top.values.numpy()
+    return Candidates(np.where(np.isfinite(values), top.indices.numpy(), -1), values)
