@@ -7,9 +7,10 @@ import gzip
 import io
 import json
 import logging
+import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 ROWS_A_CHUNK = 100_000
+COLUMNS_TOLD = 30
 UNIT = "\x1f"
 
 
@@ -36,7 +38,7 @@ def parser(doc: str | None, script: str, *, ratings: bool = False, needs_out: bo
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--out", type=Path, required=needs_out, metavar="FOLDER", help="the dataset folder to write")
-    made.add_argument("--core", type=int, default=0, metavar="K", help="keep people and items with K interactions")
+    made.add_argument("--core", type=_core, default=0, metavar="K", help="keep people and items with K interactions")
     if ratings:
         help = "keep interactions rated so or better, and none without a rating"
         made.add_argument("--min-rating", type=float, metavar="R", help=help)
@@ -44,6 +46,13 @@ def parser(doc: str | None, script: str, *, ratings: bool = False, needs_out: bo
     made.add_argument("--drop-bad-rows", action="store_true", help=help)
     made.add_argument("--overwrite", action="store_true", help="replace a dataset that stands there")
     return made
+
+
+def _core(text: str) -> int:
+    """The number of --core; argparse turns the error into its own message."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
 
 
 def run(build: "Callable[[argparse.Namespace], Dataset]", options: argparse.Namespace) -> None:
@@ -119,20 +128,46 @@ def existing(path: Path, what: str = "file") -> Path:
     raise InputError(f"{path} does not exist. {advice}")
 
 
-def column_named(name: str, columns: Sequence[str], where: str) -> str:
-    """The column, when the file has it; else an error that lists the columns and names the nearest."""
-    if name in columns:
-        return name
-    near = nearest(name, {column.lower(): column for column in columns})
-    meant = next((column for column in columns if column.lower() == near), None)
-    advice = f"Did you mean {meant!r}?" if meant else "Name one of these"
-    raise InputError(f"{where} has no column {name!r}. Its columns are: {', '.join(columns)}. {advice}")
+def shown(text: str, most: int = 60) -> str:
+    """Text out of a file as a message can hold it: what is unprintable is escaped, and the rest cut."""
+    safe = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text[:most])
+    return f"{safe}..." if len(text) > most else safe
+
+
+def check_columns(names: Collection[str], columns: Sequence[str], where: str) -> None:
+    """One error for all columns that a file has not, with the nearest of each. A mapping says what each is for."""
+    missing = [name for name in names if name not in columns]
+    if not missing:
+        return
+    use = names if isinstance(names, Mapping) else {}
+    told = ", ".join(f"'{shown(name)}'" + (f" ({use[name]})" if name in use else "") for name in missing)
+    lower = {column.lower(): column for column in columns}
+    near = {name: lower[close] for name in missing if (close := nearest(name, lower))}
+    meant = [f"'{shown(column)}'" + (f" for '{shown(name)}'" if missing[1:] else "") for name, column in near.items()]
+    advice = f"Did you mean {', '.join(meant)}?" if meant else "Name one of these"
+    has = ", ".join(shown(column, 40) for column in columns[:COLUMNS_TOLD])
+    rest = f" and {len(columns) - COLUMNS_TOLD} more" if len(columns) > COLUMNS_TOLD else ""
+    raise InputError(f"{where} has no column {told}. Its columns are: {has}{rest}. {advice}")
+
+
+def leads_out(folder: Path, path: Path) -> bool:
+    """Whether a path, with its links followed, is outside the folder; the folder may be a link itself."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))  # bears links in a circle
 
 
 def opened(path: Path) -> io.BufferedIOBase:
     """A file for reading bytes, unpacked on the way where its name ends with .gz."""
     existing(path)
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+def start_of(path: Path, size: int) -> bytes:
+    """The first bytes of a file, unpacked; all of them with a size of -1."""
+    try:
+        with opened(path) as file:
+            return file.read(size)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read ({error}). Is it whole? Fetch it again") from error
 
 
 def text_of(path: Path, encoding: str = "utf-8", remedy: str = "Give its encoding, such as latin-1") -> str:
@@ -155,7 +190,7 @@ def delimited(
     separator: str = ",",
     encoding: str = "utf-8",
     header: Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
+    columns: Collection[str] | None = None,
     quoted: bool = True,
     remedy: str = "Give its encoding, such as latin-1",
 ) -> pl.DataFrame:
@@ -178,7 +213,8 @@ def delimited(
         )
         known = frame.collect_schema().names()
         if columns is not None:
-            frame = frame.select([column_named(name, known, str(path)) for name in columns])
+            check_columns(columns, known, str(path))
+            frame = frame.select(list(columns))
         table = frame.collect()
     except pl.exceptions.NoDataError:
         raise InputError(f"{path} is empty. Fetch or export it again") from None
@@ -209,20 +245,22 @@ def _broken_line(path: Path, separator: str, encoding: str, quoted: bool, error:
                 f"line {begins} has {len(row)} values where the first line has {width}. Check the delimiter and quotes"
             )
         begins = rows.line_num + 1
-    return f"{str(error).splitlines()[0]}. Look for a quotation mark that is never closed"
+    return f"{shown(str(error).splitlines()[0], 200)}. Look for a quotation mark that is never closed"
 
 
 def json_lines(
     path: Path, *, read: Callable[[str], Any] = json.loads, encoding: str = "utf-8"
 ) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Pairs of line number and object; None for a line that holds none, which the caller counts or refuses."""
+    wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))  # its line ends are more than a byte
     try:
         with opened(path) as file:
-            for number, raw in enumerate(file, 1):
+            lines = (line.encode() for line in text_of(path, encoding).split("\n")) if wide else file
+            for number, raw in enumerate(lines, 1):
                 if not raw.strip():
                     continue
                 try:
-                    text = raw.decode(encoding).lstrip("\ufeff")
+                    text = raw.decode("utf-8" if wide else encoding).lstrip("\ufeff")
                     row = read(text)
                 except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
                     row = None  # a UnicodeDecodeError is a ValueError
@@ -255,6 +293,11 @@ def pictures_by_id(folder: Path, items: Iterable[str]) -> Iterator[tuple[str, Pa
         seen = next((path.name for path in files.values()), None)
         what = f"its first picture is {seen}" if seen else "it holds no jpg, jpeg, png or webp"
         raise InputError(f"{folder} has no picture named by an item's id ({what}). Name them by item, like 0001.jpg")
+    if led_out := [path.name for _, path in found if leads_out(folder, path)]:
+        raise InputError(
+            f"{folder}: {len(led_out):,} pictures are links that lead out of the folder, such as {led_out[0]}. "
+            "Copy the pictures themselves into it"
+        )
     yield from found
 
 

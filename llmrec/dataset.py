@@ -150,13 +150,16 @@ def write_dataset(
         raise DatasetError(name, _named(problems, files))
 
     catalogue, events, dropped = _ordered(catalogue, events, core, tie_seed, files, name)
+    if clock == "ms" and (left := schema.seconds_for_milliseconds(events)):
+        raise DatasetError(name, _named(left, files))  # only rows that were left out had plausible times
     dropped |= {"unusable_items": bad_items, "unusable_interactions": bad_events}
     for what, count in dropped.items():
         if count:
             log.warning("%s: %s rows dropped (%s)", name, f"{count:,}", what.replace("_", " "))
     with staged(Path(out), marker=MARKER, holds=(ITEMS, INTERACTIONS, IMAGES, TRUTH), overwrite=overwrite) as folder:
         pairs = images.items() if isinstance(images, Mapping) else images
-        catalogue, pictures, faults, digests = _write_images(folder, catalogue, pairs, progress)
+        catalogue, pictures, faults, digests, left_out = _write_images(folder, catalogue, pairs, progress)
+        problems += left_out
         catalogue.write_parquet(folder / ITEMS, compression="zstd", statistics=True)
         events.write_parquet(folder / INTERACTIONS, compression="zstd", compression_level=1, row_group_size=500_000)
         for label, table in (truth or {}).items():
@@ -289,21 +292,26 @@ def _ordered(
 
 def _write_images(
     folder: Path, items: pl.DataFrame, pairs: Iterable[tuple[str, Path | bytes]], progress: Progress | None
-) -> tuple[pl.DataFrame, int, dict[str, int], dict[str, str]]:
-    """Copy sound pictures into the folder under safe names; say how many, what was wrong, and their hashes."""
+) -> tuple[pl.DataFrame, int, dict[str, int], dict[str, str], list[Problem]]:
+    """Copy sound pictures into the folder under safe names; say how many, what was wrong (also as warnings that name
+    the first few), and their hashes."""
     known = set(items["item"])
     sharded = len(items) > FLAT_FOLDER
     paths: dict[str, str] = {}
     taken: set[str] = set()
     faults: dict[str, int] = {}
+    examples: dict[str, list[str]] = {}
     digests: dict[str, str] = {}
     wanted = ((item, source) for item, source in pairs if item in known)
     for done, (item, source, fault) in enumerate(picture_faults(wanted), 1):
         if progress:
             progress("pictures", done, None)
         if fault:
-            faults[_kind_of(fault)] = faults.get(_kind_of(fault), 0) + 1
-            log.debug("picture of item %s %s", item, fault)
+            kind = _kind_of(fault)
+            faults[kind] = faults.get(kind, 0) + 1
+            if faults[kind] <= schema.NAMED_ROWS:
+                place = "" if isinstance(source, bytes) else f" ({str(source)!r})"
+                examples.setdefault(kind, []).append(f"{item!r}{place}")
             continue
         path = _image_name(item, suffix(source), taken, sharded)
         content = source if isinstance(source, bytes) else source.read_bytes()
@@ -311,10 +319,14 @@ def _write_images(
         (folder / path).write_bytes(content)
         digests[path] = hashlib.sha256(content).hexdigest()
         paths[item] = path
+    problems = []
     for fault, count in sorted(faults.items()):
         log.warning("%s pictures left out: each %s (the items are kept)", f"{count:,}", fault)
+        rest = f" and {count - len(examples[fault]):,} more" if count > len(examples[fault]) else ""
+        what = f"{count:,} left out, each {fault}: {', '.join(examples[fault])}{rest}"
+        problems.append(Problem("pictures", what, "Their items are kept", count=count, severity="warning"))
     image = pl.Series("image", [paths.get(item) for item in items["item"]], dtype=pl.String)
-    return items.with_columns(image), len(paths), dict(sorted(faults.items())), digests
+    return items.with_columns(image), len(paths), dict(sorted(faults.items())), digests, problems
 
 
 def _image_name(item: str, ending: str, taken: set[str], sharded: bool) -> str:

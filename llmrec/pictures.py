@@ -1,6 +1,7 @@
 """Pictures as they come from outside: looked at with limits before anything trusts them."""
 
 import io
+import stat
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,13 @@ def picture_fault(source: Path | bytes) -> str | None:
     The size in the header is checked before any pixel is decoded, so that a decompression bomb costs nothing.
     """
     try:
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        if isinstance(source, bytes):
+            size = len(source)
+        else:
+            status = source.stat()
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                return "is not a regular file"  # a pipe would keep its reader waiting
+            size = status.st_size
         if size == 0:
             return "is empty"
         if size > MAX_BYTES:

@@ -108,15 +108,7 @@ def check_interactions(
             f"the timestamp is outside 1970 to 2100 (milliseconds, {EARLIEST} to {LATEST})",
             "Check the unit of time of the source",
         )
-        newest = frame["timestamp"].max()
-        if isinstance(newest, int) and 0 < newest < SECONDS_LOOK_LIKE:
-            found.problems.append(
-                Problem(
-                    file,
-                    f"all timestamps lie before 27 April 1970 (largest {newest})",
-                    "Are they seconds? Multiply by 1000",
-                )
-            )
+        found.problems += seconds_for_milliseconds(frame, file)
     else:
         found.error(pl.col("timestamp") < 0, "the position is negative", "Count positions from 0 or 1")
     found.error(
@@ -130,6 +122,15 @@ def check_interactions(
             "Correct it, or give the scale that the ratings really have",
         )
     return found.problems
+
+
+def seconds_for_milliseconds(frame: pl.DataFrame, file: str = "interactions") -> list[Problem]:
+    """The problem of a log whose times are so early that they must be seconds."""
+    newest = frame["timestamp"].max()
+    if not (isinstance(newest, int) and 0 < newest < SECONDS_LOOK_LIKE):
+        return []
+    what = f"all timestamps lie before 27 April 1970 (largest {newest})"
+    return [Problem(file, what, "Are they seconds? Multiply by 1000")]
 
 
 def blank(column: str) -> pl.Expr:

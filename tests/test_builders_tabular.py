@@ -217,7 +217,7 @@ def test_min_rating_and_core_are_counted(files: Path) -> None:
         ({"interactions__file": "order.csv"}, "Did you mean"),
         ({"interactions__delimiter": ","}, 'Set delimiter: ";"'),
         ({"interactions__rating_scale": [1, 4]}, "the rating is outside 1 to 4"),
-        ({"items__encoding": "utf-9"}, "Examples: utf-8, latin-1"),
+        ({"items__encoding": "utf-9"}, "Examples: utf-8, utf-16"),
         ({"items__decimal": "."}, 'set decimal: ","'),
         ({"items__attributes": ["prise"]}, "has no column 'prise'"),
         ({"items__attributes": {"title": "name"}}, "Map it under columns"),

@@ -174,6 +174,13 @@ def test_seconds_in_the_place_of_milliseconds_are_recognised(tmp_path):
         write(tmp_path / "d", ONE, rows(("u", "a", NOON // 1000), ("v", "b", NOON // 1000)))
 
 
+def test_seconds_are_recognised_also_when_only_rows_that_go_have_plausible_times(tmp_path):
+    mixed = rows(("u", "a", NOON // 1000), ("v", "gone", NOON))
+    with pytest.raises(DatasetError, match="Are they seconds"):
+        write(tmp_path / "d", ONE, mixed)
+    assert not list(tmp_path.iterdir())
+
+
 def test_dates_are_taken_as_they_are(tmp_path):
     from datetime import UTC, datetime
 

@@ -78,7 +78,7 @@ def categories(columns: list[pl.Series], separator: str | None) -> pl.Series:
 
 def numbers(values: pl.Series, what: str, file: str) -> tuple[pl.Series, list[Problem]]:
     """Plain numbers, such as ratings."""
-    text = _told(values)
+    text = as_told(values)
     made = text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
     return made, _lost(text, made, f"{what} {{}} is not a number", "Correct it, or leave it empty", file)
 
@@ -87,7 +87,7 @@ def prices(values: pl.Series, decimal: str, file: str) -> tuple[pl.Series, list[
     """Prices with or without a currency; what groups thousands follows from the decimal mark."""
     if values.dtype.is_numeric():
         return values.cast(pl.Float64), []
-    text = _told(values)
+    text = as_told(values)
     grouping = r"[., '’\u{a0}\u{202f}]".replace(decimal, "")
     number = rf"-?(?:\d{{1,3}}(?:{grouping}\d{{3}})+|\d+)(?:{re.escape(decimal)}\d+)?"
     amount = text.str.extract(rf"^[^\d.,-]*({number})[^\d.,-]*$")
@@ -105,7 +105,7 @@ def moments(values: pl.Series, time: str, zone: str, file: str) -> tuple[pl.Seri
     if values.dtype.is_temporal():
         stamps = values.cast(pl.Datetime("ms", getattr(values.dtype, "time_zone", None)))
         return (_in_zone(stamps, zone) if stamps.dtype.time_zone is None else stamps).dt.epoch("ms"), "dates", []
-    text = _told(values)
+    text = as_told(values)
     if time == "auto":
         time = _guessed(text, name, file)
     if time == "iso":
@@ -206,7 +206,7 @@ def _in_zone(stamps: pl.Series, zone: str) -> pl.Series:
     return inside.zip_with(~skipped, later)
 
 
-def _told(values: pl.Series) -> pl.Series:
+def as_told(values: pl.Series) -> pl.Series:
     """Values as text, with nothing where an export says so in words."""
     text = values.cast(pl.String).str.strip_chars()
     return text.set(text.str.to_lowercase().is_in(NO_VALUE).fill_null(False), None) if len(text) else text

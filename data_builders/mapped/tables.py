@@ -1,7 +1,7 @@
 """Reads one table of any kind: CSV and its relatives, JSON lines, Parquet."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import polars as pl
 import sources
 
 from llmrec.errors import InputError
+from mapped import encodings
 
 DELIMITED = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 JSON = (".jsonl", ".ndjson", ".json")
@@ -17,24 +18,21 @@ ENCODING_REMEDY = "Set encoding: in the mapping, such as encoding: latin-1 or en
 
 def read_table(
     path: Path,
-    columns: Sequence[str] | None,
+    columns: Collection[str] | None,
     *,
     encoding: str = "utf-8",
     delimiter: str | None = None,
     quotes: bool = True,
 ) -> pl.DataFrame:
-    """Read the wanted columns (or all); values of separated files stay text."""
+    """Read the wanted columns (or all); values of separated files stay text. Columns may say what each is for."""
     sources.existing(path)
     kind = kind_of(path)
     if kind == "parquet":
         return _parquet(path, columns)
+    encodings.check(path, encoding)
     if kind == "json":
         return _json(path, columns, encoding)
     separator = delimiter or DELIMITED[path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix.lower()]
-    try:
-        "".encode(encoding)
-    except LookupError:
-        raise InputError(f"encoding is {encoding!r}, which is not known. Examples: utf-8, latin-1, cp1252") from None
     _check_delimiter(path, separator, encoding, columns)
     return sources.delimited(
         path, separator=separator, encoding=encoding, columns=columns, quoted=quotes, remedy=ENCODING_REMEDY
@@ -56,10 +54,9 @@ def kind_of(path: Path) -> str:
     )
 
 
-def _check_delimiter(path: Path, separator: str, encoding: str, columns: Sequence[str] | None) -> None:
+def _check_delimiter(path: Path, separator: str, encoding: str, columns: Collection[str] | None) -> None:
     """A first line that holds another delimiter but not this one tells more than 'no such column'."""
-    with sources.opened(path) as file:
-        first = file.readline(2**20).decode(encoding, "replace")
+    first = encodings.text_of_start(sources.start_of(path, 2**20), encoding).partition("\n")[0]
     if separator in first or (columns is not None and len(columns) == 1):
         return
     other = next((mark for mark in (";", "\t", "|", ",") if mark in first), None)
@@ -68,14 +65,16 @@ def _check_delimiter(path: Path, separator: str, encoding: str, columns: Sequenc
         raise InputError(f'{path}: its columns are not separated by {separator!r}. Set delimiter: "{told}"')
 
 
-def _parquet(path: Path, columns: Sequence[str] | None) -> pl.DataFrame:
+def _parquet(path: Path, columns: Collection[str] | None) -> pl.DataFrame:
     try:
         frame = pl.scan_parquet(path)
         known = frame.collect_schema().names()
-        wanted = known if columns is None else [sources.column_named(name, known, str(path)) for name in columns]
-        table = frame.select(wanted).collect()
+        sources.check_columns(columns or (), known, str(path))
+        table = frame.select(known if columns is None else list(columns)).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"{path} is not a readable Parquet file ({error}). Export it again") from None
+        raise InputError(
+            f"{path} is not a readable Parquet file ({sources.shown(str(error), 200)}). Export it again"
+        ) from None
     if table.is_empty():
         raise InputError(f"{path} has no rows. Export it again")
     for name, dtype in table.schema.items():
@@ -84,7 +83,7 @@ def _parquet(path: Path, columns: Sequence[str] | None) -> pl.DataFrame:
     return table
 
 
-def _json(path: Path, columns: Sequence[str] | None, encoding: str) -> pl.DataFrame:
+def _json(path: Path, columns: Collection[str] | None, encoding: str) -> pl.DataFrame:
     """Columns of JSON objects, one a line or in one array; keys may be missing here and there."""
     values: dict[str, list[Any]] = {name: [] for name in columns or ()}
     seen: dict[str, None] = {}
@@ -99,15 +98,13 @@ def _json(path: Path, columns: Sequence[str] | None, encoding: str) -> pl.DataFr
         count += 1
     if not count:
         raise InputError(f"{path} has no rows. Export it again")
-    for name in columns or ():
-        sources.column_named(name, list(seen), str(path))
+    sources.check_columns(columns or (), list(seen), str(path))
     return pl.DataFrame([_series(name, column, path) for name, column in values.items()])
 
 
 def _rows(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
-    with sources.opened(path) as file:
-        start = file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")
-    if start.startswith(b"["):
+    start = encodings.text_of_start(sources.start_of(path, 256), encoding)
+    if start.lstrip("\ufeff\xef\xbb\xbf \r\n\t").startswith("["):
         try:
             content = json.loads(sources.text_of(path, encoding, ENCODING_REMEDY))
         except ValueError as error:
