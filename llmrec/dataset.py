@@ -15,7 +15,7 @@ import polars as pl
 from llmrec import schema
 from llmrec.artifact import read_json, staged, write_json
 from llmrec.errors import DatasetError, InputError, Problem
-from llmrec.log import Log, chronological, encode, in_core
+from llmrec.log import Log, chronological, encode, in_core, numbered
 from llmrec.pictures import picture_faults, suffix
 
 log = logging.getLogger(__name__)
@@ -264,8 +264,7 @@ def _ordered(
         seen, has = events["item"][0], items["item"][0]
         what = f"no interaction names a known item (it says {seen!r} where the catalogue has {has!r})"
         raise DatasetError(name, _named([Problem("interactions", what, "Use the same ids in both")], files))
-    users = events["user"].unique().sort()
-    user = encode(events["user"], users)
+    user, users = numbered(events["user"])
     time = events["timestamp"].to_numpy()
     order = chronological(user, item, time, seed=tie_seed)
     order = order[known[order]]

@@ -46,6 +46,30 @@ def encode(names: pl.Series, known: pl.Series) -> npt.NDArray[np.int64]:
     return names.cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
 
 
+def numbered(names: pl.Series) -> tuple[npt.NDArray[np.int64], pl.Series]:
+    """Number names in their order: the code of each row, and the names that codes stand for.
+
+    Rows are sorted by a 64-bit hash, which takes half the time of a table of strings at ten million rows; should two
+    names ever share a hash, the slow way is taken.
+    """
+    if names.is_empty():
+        return np.zeros(0, dtype=np.int64), names
+    hashes = names.hash()
+    order = hashes.arg_sort().to_numpy()
+    ordered = hashes.to_numpy()[order]
+    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    group = np.empty(len(names), dtype=np.int64)
+    group[order] = np.cumsum(new) - 1
+    found = names.gather(order[new])
+    if not (found.gather(group) == names).all():
+        known = names.unique().sort()
+        return encode(names, known), known
+    by_name = found.arg_sort().to_numpy()
+    place = np.empty(len(found), dtype=np.int64)
+    place[by_name] = np.arange(len(found))
+    return place[group], found.gather(by_name)
+
+
 def mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Scatter whole numbers evenly over 64 bits (SplitMix64's finaliser): the same everywhere and for ever.
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shops import interactions, shop
 
 from llmrec.errors import InputError
-from llmrec.log import Log, chronological, encode, in_core, mixed
+from llmrec.log import Log, chronological, encode, in_core, mixed, numbered
 from llmrec.splits import (
     TEST,
     TRAIN,
@@ -78,6 +78,13 @@ def test_the_lots_are_the_same_on_every_machine():
 def test_names_are_encoded_as_their_place_and_unknown_ones_as_none(names, known):
     codes = encode(pl.Series(names, dtype=pl.String), pl.Series(known, dtype=pl.String))
     assert codes.tolist() == [known.index(name) if name in known else -1 for name in names]
+
+
+@given(st.lists(st.text(max_size=3), max_size=40))
+def test_names_are_numbered_in_their_order(names):
+    codes, known = numbered(pl.Series(names, dtype=pl.String))
+    assert known.to_list() == pl.Series(names, dtype=pl.String).unique().sort().to_list()
+    assert [known[int(code)] for code in codes] == names
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=60), st.integers(1, 4), st.integers(1, 4))
