@@ -258,7 +258,7 @@ def _ordered(
     """Sort both tables, leave out repeats and unknown items, and keep the k-core."""
     items = items.sort("item")
     names = items["item"]
-    item = encode(events["item"], names)
+    item = encode(events["item"], names).astype(np.int32)
     known = item >= 0
     if len(events) and not known.any():
         seen, has = events["item"][0], items["item"][0]
@@ -267,7 +267,8 @@ def _ordered(
     user, users = numbered(events["user"])
     time = events["timestamp"].to_numpy()
     order = chronological(user, item, time, seed=tie_seed)
-    order = order[known[order]]
+    if not known.all():
+        order = order[known[order]]
     user, item, time = user[order], item[order], time[order]
     repeat = np.zeros(len(order), dtype=bool)
     repeat[1:] = (user[1:] == user[:-1]) & (item[1:] == item[:-1]) & (time[1:] == time[:-1])

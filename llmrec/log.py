@@ -46,27 +46,27 @@ def encode(names: pl.Series, known: pl.Series) -> npt.NDArray[np.int64]:
     return names.cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
 
 
-def numbered(names: pl.Series) -> tuple[npt.NDArray[np.int64], pl.Series]:
+def numbered(names: pl.Series) -> tuple[Codes, pl.Series]:
     """Number names in their order: the code of each row, and the names that codes stand for.
 
     Rows are sorted by a 64-bit hash, which takes half the time of a table of strings at ten million rows; should two
     names ever share a hash, the slow way is taken.
     """
     if names.is_empty():
-        return np.zeros(0, dtype=np.int64), names
+        return np.zeros(0, dtype=np.int32), names
     hashes = names.hash()
     order = hashes.arg_sort().to_numpy()
     ordered = hashes.to_numpy()[order]
     new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-    group = np.empty(len(names), dtype=np.int64)
-    group[order] = np.cumsum(new) - 1
+    group = np.empty(len(names), dtype=np.int32)
+    group[order] = np.cumsum(new, dtype=np.int32) - 1
     found = names.gather(order[new])
     if not (found.gather(group) == names).all():
         known = names.unique().sort()
-        return encode(names, known), known
+        return encode(names, known).astype(np.int32), known
     by_name = found.arg_sort().to_numpy()
-    place = np.empty(len(found), dtype=np.int64)
-    place[by_name] = np.arange(len(found))
+    place = np.empty(len(found), dtype=np.int32)
+    place[by_name] = np.arange(len(found), dtype=np.int32)
     return place[group], found.gather(by_name)
 
 
@@ -109,14 +109,14 @@ def chronological(user: npt.NDArray[Any], item: npt.NDArray[Any], time: Times, *
 def in_core(user: npt.NDArray[Any], item: npt.NDArray[Any], *, user_core: int, item_core: int) -> Mask:
     """Mark the rows of the k-core: people and items with too few rows go, again and again, until none is left."""
     kept = np.ones(len(user), dtype=bool)
-    people, things = int(user.max(initial=-1)) + 1, int(item.max(initial=-1)) + 1
+    of_user, of_item = np.bincount(user), np.bincount(item)
     while True:
-        enough_of_user = np.bincount(user[kept], minlength=people) >= user_core
-        enough_of_item = np.bincount(item[kept], minlength=things) >= item_core
-        remaining = kept & enough_of_user[user] & enough_of_item[item]
-        if remaining.sum() == kept.sum():
+        going = np.flatnonzero(kept & ~((of_user >= user_core)[user] & (of_item >= item_core)[item]))
+        if not len(going):
             return kept
-        kept = remaining
+        kept[going] = False  # few after the first round: only they are counted again
+        of_user -= np.bincount(user[going], minlength=len(of_user))
+        of_item -= np.bincount(item[going], minlength=len(of_item))
 
 
 SHORT = 3
