@@ -62,15 +62,21 @@ def fuse(
     lists: Sequence[Candidates], weights: npt.NDArray[np.float64] | None
 ) -> list[tuple[npt.NDArray[np.int64], Floats]]:
     """For each person the items on any list, and their fused scores."""
+    if weights is None:
+        return [_by_ranks([one.items[person] for one in lists]) for person in range(len(lists[0].items))]
     fused = []
     for person in range(len(lists[0].items)):
         items, table = features([Candidates(one.items[person], one.scores[person]) for one in lists])
-        if weights is None:
-            score = table[:, :: len(FEATURES)].sum(axis=1)
-        else:
-            score = table @ weights.astype(np.float32)
-        fused.append((items, score))
+        fused.append((items, table @ weights.astype(np.float32)))
     return fused
+
+
+def _by_ranks(lists: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The items on any of one person's lists, each with its reciprocal ranks added up."""
+    known = [one[one >= 0] for one in lists]
+    items, place = np.unique(np.concatenate(known), return_inverse=True)
+    worth = np.concatenate([1 / (STEADY + np.arange(1, len(one) + 1)) for one in known])
+    return items, np.bincount(place, weights=worth, minlength=len(items)).astype(np.float32)
 
 
 FEATURES = ("1 / (60 + rank)", "on the list", "score", "log of the score", "log of the rank")
