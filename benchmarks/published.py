@@ -88,7 +88,7 @@ def run(name: str, folder: Path, quick: bool, seed: int) -> dict[str, float]:
     began = time.perf_counter()
     vectors = words.fit(items, seed=seed).vectors(items)
     by_recipe, tuned = neighbours.fit(split), neighbours.tune(split)
-    settings = sasrec.SasRecRecipe(width=64, dropout=0.4, rate=2e-3, epochs=1 if quick else 40, patience=5, seed=seed)
+    settings = sasrec.SasRecRecipe(epochs=1, seed=seed) if quick else sasrec.SasRecRecipe(seed=seed)
     learnt = sasrec.fit(split, settings, progress=lambda what, done, _: print(f"{what}: {done}", file=sys.stderr))
     text = Content(lambda: vectors, "text")
     parts = [tuned, learnt, text]

@@ -73,15 +73,15 @@ def print_report(content: Mapping[str, Any]) -> None:
     title = f"{content['dataset']['name']}, {content['split']}, {content['part']}: {content['people']:,} targets, {how}"
     table = Table(title=title, title_justify="left")
     table.add_column("system", no_wrap=True)
-    for name in ("HR@10", "NDCG@10", "95 %", "in first 100", "p"):
+    for name in ("HR@10", "NDCG@10", "95 %", "in top 100", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     certain = {row["other"]: row["corrected"] for row in content["comparisons"] if row["measure"] == "ndcg@10"}
     for system in content["systems"]:
         gain = system["measures"]["ndcg@10"]
         cells = [f"{system['measures']['hr@10']['mean']:.4f}", f"{gain['mean']:.4f}"]
-        cells.append(f"{gain['low']:.4f} to {gain['high']:.4f}")
+        cells.append(f"{gain['low']:.3f} to {gain['high']:.3f}")
         p = certain.get(system["name"])
-        cells += [f"{system['found']['100']:.1%}", "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"]
+        cells += [f"{system['found']['100']:.1%}", "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"]
         table.add_row(escape(system["name"]), *cells)
     Console().print(table)
     if certain:

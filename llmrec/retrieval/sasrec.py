@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float32]
 class SasRecRecipe:
     """How SASRec is built and trained."""
 
-    width: int = 128
+    width: int = 64
     """Width of an item's vector."""
     layers: int = 2
     """Transformer blocks."""
@@ -43,15 +43,15 @@ class SasRecRecipe:
     """The last items of a history that are read."""
     dropout: float = 0.4
     """Share of activations that are dropped while training."""
-    rate: float = 1e-3
+    rate: float = 2e-3
     """Learning rate of AdamW."""
     decay: float = 0.01
     """Weight decay."""
     batch: int = 256
     """People in a batch."""
-    epochs: int = 60
+    epochs: int = 40
     """Passes over the people, at most."""
-    patience: int = 6
+    patience: int = 5
     """Evaluations without a better NDCG@10 on validation before training stops."""
     softmax_over: int = 50_000
     """Up to so many items the softmax is over all of them; above, over so many sampled by popularity."""
