@@ -131,7 +131,7 @@ def test_an_index_of_other_data_is_refused(index, tmp_path):
         index.dataset(other.folder)
 
 
-@pytest.mark.parametrize("damage", ["version", "weights", "items", "store", "words", "cut"])
+@pytest.mark.parametrize("damage", ["version", "weights", "items", "store", "words", "cut", "graph"])
 def test_a_damaged_index_is_named_with_the_remedy(own, damage):
     folder = own.folder
     if damage == "version":
@@ -139,6 +139,8 @@ def test_a_damaged_index_is_named_with_the_remedy(own, damage):
         (folder / "index.json").write_text(json.dumps({**content, "schema": 99}))
     elif damage == "store":
         shutil.rmtree(folder / "store")
+    elif damage == "graph":
+        (folder / "graphs" / "text.usearch").write_bytes(b"no graph")
     elif damage == "cut":
         whole = (folder / "retrievers.safetensors").read_bytes()
         (folder / "retrievers.safetensors").write_bytes(whole[: len(whole) // 2])
@@ -163,3 +165,28 @@ def test_unknown_parts_and_devices_are_refused(small_shop, tmp_path):
         with pytest.raises(InputError, match="--device cpu"):
             make_index(small_shop, tmp_path / "x", QUICK, device="cuda")
         assert not (tmp_path / "x").exists()
+
+
+def test_graphs_answer_as_the_store_does_before_and_after_changes(own, tmp_path):
+    rng = np.random.default_rng(0)
+
+    def agree() -> None:
+        for kind, width in own.store.layout.widths.items():
+            vector = rng.normal(size=width).astype(np.float32)
+            quick = own.graphs.near(vector, kind, 10, leave_out={"i001"})
+            exact = own.store.exact(vector, kind, 10, leave_out={"i001"})
+            assert quick.scores == pytest.approx(exact.scores, abs=2e-3)
+            assert len(set(quick.items) & set(exact.items)) >= 9, "but for scores that are equal to three digits"
+        ids = [*own.items.to_list(), "new", "never"]
+        assert own.graphs.there(ids) == own.store.which(ids)
+        for kind in own.store.kinds:
+            ours, theirs = own.graphs.vectors(ids, kind), own.store.vectors(ids, kind)
+            assert np.allclose(ours, theirs, atol=2e-3, equal_nan=True)
+
+    agree()
+    Image.new("RGB", (24, 24), (250, 120, 10)).save(tmp_path / "new.png")
+    changed = pl.DataFrame({"item": ["new", "i004"], "title": ["Copper can", "Something else entirely"]})
+    Index.open(own.folder).upsert(changed, {"new": tmp_path / "new.png"})
+    agree()
+    Index.open(own.folder).remove(["i005", "new"])
+    agree()

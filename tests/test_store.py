@@ -524,9 +524,10 @@ def test_after_kills_in_the_middle_of_writes_all_that_was_acknowledged_is_there(
     for _ in range(4):
         writer = Writer(store.folder)
         writer.ask(*range(asked, asked + 200))
-        time.sleep(chance.uniform(0.05, 0.5))
+        heard = [int(writer.heard()) for _ in range(chance.randint(2, 6))]
+        time.sleep(chance.uniform(0, 0.1))
         writer.process.kill()
-        heard = [int(line) for line in writer.process.stdout.read().split()]
+        heard += [int(line) for line in writer.process.stdout.read().split()]
         writer.process.wait()
         writer.process.stdout.close()
         acknowledged += heard
@@ -542,6 +543,19 @@ def test_after_kills_in_the_middle_of_writes_all_that_was_acknowledged_is_there(
         assert time.perf_counter() - began < 5, "the dead writer's lock is still held"
         assert reopened.words("kill", 3).items == store.words("kill", 3).items == ["after"]
     assert len(acknowledged) > 5
+
+
+def test_every_write_is_noted_and_a_line_that_a_kill_cut_short_hides_nothing(store):
+    assert store.changes() == ([], 0)
+    store.upsert(one("n1", "new"), {})
+    first, position = store.changes()
+    assert set(first) == {"n1"}
+    with (store.folder / "changes.jsonl").open("ab") as file:
+        file.write(b'["n2", "n')
+    store.remove(["n1"])
+    later, _ = store.changes(position)
+    assert set(later) == {"n1"}
+    assert store.changes(store.changes()[1])[0] == []
 
 
 def test_on_a_full_disk_a_write_fails_whole_and_what_was_there_stays(tmp_path):

@@ -27,10 +27,11 @@ from llmrec.environment import versions
 from llmrec.errors import ConfigError, InputError
 from llmrec.log import Codes
 from llmrec.progress import Progress
-from llmrec.retrieval import fusion, neighbours, popularity, sasrec, sights, words
+from llmrec.retrieval import fusion, graphs, neighbours, popularity, sasrec, sights, words
 from llmrec.retrieval.content import Content
 from llmrec.retrieval.filters import Where
 from llmrec.retrieval.fusion import Candidates, Fusion
+from llmrec.retrieval.graphs import Graphs
 from llmrec.retrieval.neighbours import NeighbourRecipe, Neighbours
 from llmrec.retrieval.popularity import Popularity
 from llmrec.retrieval.retriever import Floats, Retriever
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 
 MARKER = "index.json"
 VERSION = 1
-HOLDS = ("items.parquet", "retrievers.safetensors", "words.json", "store")
+HOLDS = ("items.parquet", "retrievers.safetensors", "words.json", "store", graphs.FOLDER)
 PARTS = ("neighbours", "sasrec", "text", "pictures")
 REMEDY = "Make one with: llmrec index DATASET --out FOLDER"
 
@@ -92,6 +93,7 @@ class Index:
     words: Words | None = field(repr=False)
     sights: Sights | None = field(repr=False)
     store: ItemStore = field(repr=False)
+    graphs: Graphs = field(repr=False)
 
     @classmethod
     def open(cls, folder: Path | str) -> "Index":
@@ -152,7 +154,7 @@ class Index:
         found: list[str] = []
         for begin in range(0, len(worth), 2_000):
             ids = self.items.gather(self._by_popularity[begin : begin + 2_000]).to_list()
-            allowed = self.store.which([item for item in ids if item not in leave_out], where)
+            allowed = self._allowed([item for item in ids if item not in leave_out], where)
             found += [item for item in ids if item in allowed]
             if len(found) >= count:
                 break
@@ -203,7 +205,7 @@ class Index:
         row = part.sparse_scores([codes])
         order = np.argsort(-row.data, kind="stable")[: 4 * fusion.DEEP]
         ids = self.items.gather(row.indices[order]).to_list()
-        allowed = self.store.which([item for item in ids if item not in unwanted], where) if ids else set()
+        allowed = self._allowed([item for item in ids if item not in unwanted], where)
         pairs = [(item, score) for item, score in zip(ids, row.data[order].tolist(), strict=True) if item in allowed]
         pairs = pairs[: fusion.DEEP]
         return Hits([item for item, _ in pairs], np.array([score for _, score in pairs], dtype=np.float32))
@@ -211,13 +213,21 @@ class Index:
     def _near(self, vector: Floats | None, kind: str, where: Where | None, unwanted: frozenset[str]) -> Hits:
         if vector is None or not np.any(vector):
             return Hits([], np.zeros(0, dtype=np.float32))
-        return self.store.near(vector, kind, fusion.DEEP, where=where, leave_out=unwanted)
+        if where:
+            return self.store.near(vector, kind, fusion.DEEP, where=where, leave_out=unwanted)
+        return self.graphs.near(vector, kind, fusion.DEEP, leave_out=unwanted)
+
+    def _allowed(self, ids: list[str], where: Where | None) -> set[str]:
+        """Those of the ids that are in the store and meet the filter."""
+        if not ids:
+            return set()
+        return self.store.which(ids, where) if where else self.graphs.there(ids)
 
     def _profile(self, history: list[str], part: Content) -> Floats | None:
         last = history[-part.recent :]
         if not last:
             return None
-        vectors = np.nan_to_num(self.store.vectors(last, _KIND[part.name]))
+        vectors = np.nan_to_num(self.graphs.vectors(last, _KIND[part.name]))
         weights = part.decay ** np.arange(len(last) - 1, -1, -1, dtype=np.float32)
         return np.asarray(weights @ vectors, dtype=np.float32)
 
@@ -273,6 +283,7 @@ def make_index(
         _save(folder / "retrievers.safetensors", arrays)
         items.select("item").write_parquet(folder / "items.parquet")
         ItemStore.create(folder / "store", items.drop("image"), vectors, progress=progress)
+        graphs.write_graphs(folder / graphs.FOLDER, vectors, progress)
         info = {
             "schema": VERSION,
             "dataset": {
@@ -286,7 +297,7 @@ def make_index(
             "fusion": None if fused.weights is None else fused.weights.tolist(),
             "attributes": list(dataset.attributes),
             "counts": {"items": len(items), **{kind: _known(table) for kind, table in vectors.items()}},
-            "versions": versions(["llmrec", "torch", "numpy", "lancedb"]),
+            "versions": versions(["llmrec", "torch", "numpy", "lancedb", "usearch"]),
         }
         write_json(folder / MARKER, info)
     return Index.open(out)
@@ -405,6 +416,7 @@ def _load(folder: Path, info: Mapping[str, Any]) -> Index:
         words=known,
         sights=seen,
         store=store,
+        graphs=Graphs(folder, store, items),
     )
 
 

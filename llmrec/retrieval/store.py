@@ -3,14 +3,17 @@
     store.json      what the store keeps, and its version
     items.lance     the table, which any LanceDB opens
     writer.lock     held while somebody writes; the system frees it when a writer dies
+    changes.jsonl   the ids of each write, noted before and after it: what lies beside the store looks them up anew
 
 One process writes at a time (LanceDB's concurrent merges repeat rows); readers never wait. A write is there for all,
 in every process, when it returns: what is not indexed yet is scanned, and every query asks for the newest version.
 """
 
+import json
 import logging
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +33,7 @@ from llmrec.retrieval.table import fill_table, index_table, index_vectors, open_
 
 log = logging.getLogger(__name__)
 
-MARKER, LOCK = "store.json", "writer.lock"
+MARKER, LOCK, CHANGES = "store.json", "writer.lock", "changes.jsonl"
 VERSION = 1
 REMEDY = "Make one with: llmrec index DATASET"
 PROBES = 48  # partitions that a query opens; more find more and take longer
@@ -77,6 +80,7 @@ class ItemStore:
             table = fill_table(partial, frame, layout, sound, progress)
             index_table(table, layout, progress)
             (partial / LOCK).touch()
+            (partial / CHANGES).touch()
             write_json(partial / MARKER, {"schema": VERSION, **layout.content()})
         return cls.open(folder)
 
@@ -187,21 +191,51 @@ class ItemStore:
             for kind in self.layout.widths.keys() - sound.keys():
                 kept = self.vectors(items["item"].to_list(), kind)
                 sound[kind] = np.nan_to_num(kept), np.isnan(kept).all(axis=1)
+            self._note(items["item"].to_list())
             merge = self.table.merge_insert("item").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(rows.arrow(frame, self.layout, sound), on_bad_vectors="null")
+            self._note(items["item"].to_list())
             self._tidy_if_due()
 
     def remove(self, ids: Sequence[str]) -> None:
         """Take items out; ids that are not in the store are passed over."""
         if known := rows.sound_ids(ids):
             with self._writing():
+                self._note(known)
                 self.table.delete(f"item IN ({rows.quoted(known)})")
+                self._note(known)
                 self._tidy_if_due()
+
+    def changes(self, since: int = 0) -> tuple[list[str], int]:
+        """The ids that were written or removed since a position, and the position now; 0 is when the store was made.
+
+        An id is noted before it is written, so that no change is missed, and once more after, so that a reader who was
+        faster than the write looks again.
+        """
+        path = self.folder / CHANGES
+        with _explained(self.folder, "read"):
+            size = path.stat().st_size
+            if size <= since:
+                return [], since
+            with path.open("rb") as file:
+                file.seek(since)
+                whole = file.read().rpartition(b"\n")[0]
+        found: list[str] = []
+        for line in whole.splitlines():
+            with suppress(ValueError):  # a line that a kill cut short
+                found += json.loads(line)
+        return found, since + len(whole) + 1 if whole else since
 
     def optimize(self) -> None:
         """Fold what was written since into the indexes, put small pieces together, drop versions of long ago."""
         with self._writing():
             self._tidy()
+
+    def _note(self, ids: Sequence[str]) -> None:
+        with (self.folder / CHANGES).open("ab") as file:
+            file.write(b"\n" + json.dumps(list(ids)).encode() + b"\n")  # first ends what a kill may have cut short
+            file.flush()
+            os.fsync(file.fileno())
 
     def _nearest(self, vector: npt.ArrayLike, kind: str) -> Any:
         # By L2 on unit vectors: asked for the cosine, a compressed index answers with twice the distance of a scan, and

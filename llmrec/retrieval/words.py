@@ -58,7 +58,7 @@ def texts_of(items: pl.DataFrame, attributes: Sequence[str] = ()) -> list[str]:
         for name in FIELDS
         if name in items.columns
     ]
-    parts += [pl.format("{} {}", pl.lit(name), pl.col(name)) for name in attributes]
+    parts += [pl.format("{} {}", pl.lit(name), pl.col(name)) for name in attributes if name in items.columns]
     return items.select(pl.concat_str(parts, separator=". ", ignore_nulls=True).alias("text"))["text"].to_list()
 
 
