@@ -21,7 +21,7 @@ from llmrec.retrieval.store import Hits, ItemStore
 Floats = npt.NDArray[np.float32]
 
 FOLDER = "graphs"
-LINKS, CARE, EFFORT = 16, 128, 256
+LINKS, CARE, EFFORT = 16, 128, 192
 """Neighbours of a node; how many are looked at to place one; how many to answer: recall above 0.98 at a million."""
 BATCH = 20_000
 
@@ -32,7 +32,7 @@ def write_graphs(folder: Path, vectors: Mapping[str, Floats], progress: Progress
 
     folder.mkdir()
     for kind, table in vectors.items():
-        graph = Graph(ndim=table.shape[1], metric="ip", dtype="f16", connectivity=LINKS, expansion_add=CARE)
+        graph = Graph(ndim=table.shape[1], metric="ip", dtype="f32", connectivity=LINKS, expansion_add=CARE)
         known = np.flatnonzero(np.isfinite(table).all(axis=1))
         for begin in range(0, len(known), BATCH):
             rows = known[begin : begin + BATCH]
