@@ -121,6 +121,8 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
+    if asked.quick:
+        asked.rounds = 1
     sizes = [100_000, 300_000] if asked.quick else [1_000_000, 3_000_000, 10_000_000]
     figures: dict[str, float] = {}
     times = []
