@@ -3,7 +3,7 @@
 #   docker build --target train -t llmrec-train .
 #   docker build --target serve -t llmrec-serve .
 #   docker build --target train --build-arg BASE=nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04 -t llmrec-train-cuda .
-#   docker run --rm -v "$PWD/work:/work" llmrec-train llmrec validate /work/atelier
+#   docker run --rm -v "$PWD/work:/data" llmrec-train llmrec validate /data/atelier
 #
 # TORCH_INDEX_URL names an index with PyTorch's CPU builds; without it the CUDA build is installed.
 ARG BASE=python:3.11-slim-bookworm
@@ -16,8 +16,8 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends make g++ python3 python3-venv python3-dev \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --create-home --uid 1000 llmrec \
- && mkdir -p /opt/llmrec /work \
- && chown llmrec /opt/llmrec /work
+ && mkdir -p /opt/llmrec /data \
+ && chown llmrec /opt/llmrec /data
 WORKDIR /opt/llmrec
 USER 1000
 ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1 PATH=/opt/llmrec/.venv/bin:${PATH}

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from llmrec.progress import Progress
+from llmrec.retrieval.content import Floats, unit
 from llmrec.retrieval.store import Hits, ItemStore
-
-Floats = npt.NDArray[np.float32]
 
 FOLDER = "graphs"
 LINKS, CARE, EFFORT = 16, 128, 192
@@ -36,7 +34,7 @@ def write_graphs(folder: Path, vectors: Mapping[str, Floats], progress: Progress
         known = np.flatnonzero(np.isfinite(table).all(axis=1))
         for begin in range(0, len(known), BATCH):
             rows = known[begin : begin + BATCH]
-            graph.add(rows.astype(np.uint64), _unit(table[rows]))
+            graph.add(rows.astype(np.uint64), unit(table[rows]))
             if progress:
                 progress(f"linking {kind} vectors", min(begin + BATCH, len(known)), len(known))
         graph.save(str(folder / f"{kind}.usearch"))
@@ -73,7 +71,7 @@ class Graphs:
     def near(self, vector: Floats, kind: str, count: int, *, leave_out: Collection[str] = ()) -> Hits:
         """The items whose vector points where `vector` points, as the store would answer."""
         fresh = self._looked_up()
-        asked = _unit(np.asarray(vector, dtype=np.float32)[None])[0]
+        asked = unit(np.asarray(vector, dtype=np.float32)[None])[0]
         wanted = count + len(leave_out) + min(len(fresh.touched), count)
         found = self._graphs[kind].search(asked, min(wanted, max(1, len(self._graphs[kind]))))
         barred = fresh.touched.union(leave_out)
@@ -125,8 +123,3 @@ class Graphs:
             vectors = {kind: self._store.vectors(items, kind) for kind in self._graphs}
             self._fresh = _Fresh(position, touched, items, vectors)
             return self._fresh
-
-
-def _unit(vectors: Floats) -> Floats:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(length > 0, length, 1), dtype=np.float32)

@@ -5,11 +5,11 @@ items.parquet           the items that the retrievers know, in the order of thei
 retrievers.safetensors  what was fitted
 words.json              the words that the text vectors know
 store/                  the items themselves, searched and changed while people ask (see `llmrec.retrieval.store`)
+graphs/                 their vectors once more, for answers within a millisecond (see `llmrec.retrieval.graphs`)
 """
 
 import functools
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -40,8 +40,6 @@ from llmrec.retrieval.sights import Sights
 from llmrec.retrieval.store import Hits, ItemStore
 from llmrec.retrieval.words import Words, texts_of
 from llmrec.splits import Split, everything, split_by_name
-
-log = logging.getLogger(__name__)
 
 MARKER = "index.json"
 VERSION = 1
@@ -146,7 +144,7 @@ class Index:
         lists = self._lists(list(history), where, unwanted)
         if not any(one.items for one in lists):
             return self.popular(count, where=where, leave_out=unwanted)
-        return self._fused(lists, count)
+        return _merged(lists, self.fused.weights, count)
 
     def popular(self, count: int = 100, *, where: Where | None = None, leave_out: frozenset[str] = frozenset()) -> Hits:
         """The items that most people take of late."""
@@ -173,7 +171,7 @@ class Index:
         lists = [self.store.words(query, fusion.DEEP, where=where)]
         if self.words is not None and (vector := self.words.vectors([query])[0]).any():
             lists.append(self.store.near(vector, "text", fusion.DEEP, where=where))
-        return _by_ranks(lists, count)
+        return _merged(lists, None, count)
 
     def upsert(self, items: pl.DataFrame, pictures: Mapping[str, Path] | None = None) -> None:
         """Add new and changed items; they are found at once, by words, by pictures and as candidates by content."""
@@ -230,17 +228,6 @@ class Index:
         vectors = np.nan_to_num(self.graphs.vectors(last, _KIND[part.name]))
         weights = part.decay ** np.arange(len(last) - 1, -1, -1, dtype=np.float32)
         return np.asarray(weights @ vectors, dtype=np.float32)
-
-    def _fused(self, lists: Sequence[Hits], count: int) -> Hits:
-        names = sorted({item for one in lists for item in one.items})
-        place = {item: number for number, item in enumerate(names)}
-        tables = [
-            Candidates(np.array([[place[item] for item in one.items]], dtype=np.int64), one.scores[None])
-            for one in lists
-        ]
-        ((found, scores),) = fusion.fuse(tables, self.fused.weights)
-        best = np.argsort(-scores, kind="stable")[:count]
-        return Hits([names[number] for number in found[best]], scores[best])
 
     @cached_property
     def _code(self) -> dict[str, int]:
@@ -420,13 +407,16 @@ def _load(folder: Path, info: Mapping[str, Any]) -> Index:
     )
 
 
-def _by_ranks(lists: Sequence[Hits], count: int) -> Hits:
-    total: dict[str, float] = {}
-    for one in lists:
-        for rank, item in enumerate(one.items, 1):
-            total[item] = total.get(item, 0.0) + 1 / (fusion.STEADY + rank)
-    best = sorted(total.items(), key=lambda pair: (-pair[1], pair[0]))[:count]
-    return Hits([item for item, _ in best], np.array([score for _, score in best], dtype=np.float32))
+def _merged(lists: Sequence[Hits], weights: npt.NDArray[np.float64] | None, count: int) -> Hits:
+    """The best of several lists of one person or query, by weights or by ranks; the names decide between equals."""
+    names = sorted({item for one in lists for item in one.items})
+    place = {item: number for number, item in enumerate(names)}
+    tables = [
+        Candidates(np.array([[place[item] for item in one.items]], dtype=np.int64), one.scores[None]) for one in lists
+    ]
+    ((found, scores),) = fusion.fuse(tables, weights)
+    best = np.argsort(-scores, kind="stable")[:count]
+    return Hits([names[number] for number in found[best]], scores[best])
 
 
 def _held(vectors: Floats, name: str) -> Content:
