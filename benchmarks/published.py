@@ -115,8 +115,8 @@ def run(name: str, folder: Path, quick: bool, seed: int) -> dict[str, float]:
         means = one.gains.means()
         cells = "".join(f"{means[measure]:>10.4f}" for measure in SHOWN)
         print(f"* {label:42}{cells}   {sure.low:.4f} to {sure.high:.4f}")
-    figures = {
-        f"{name}_{short}_{measure}": ranked[label].gains.means()[measure]
+    figures = {  # to four digits, as the published ones are
+        f"{name}_{short}_{measure}": round(ranked[label].gains.means()[measure], 4)
         for short, label in {
             "neighbours": "neighbours, by the published recipe",
             "tuned_neighbours": "neighbours, chosen on validation",

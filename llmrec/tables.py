@@ -71,14 +71,17 @@ def print_report(content: Mapping[str, Any]) -> None:
     """Each system's main figures with their intervals, best first, and how sure the best one's lead is."""
     how = "every item ranked" if content["protocol"] == "full" else "1+99 sampled: flatters every system"
     title = f"{content['dataset']['name']}, {content['split']}, {content['part']}: {content['people']:,} targets, {how}"
-    table = Table(title=title, title_justify="left")
+    several = len(content["seeds"]) > 1
+    table = Table(title=title, title_justify="left", padding=(0, 0, 0, 1) if several else (0, 1))  # within 80 columns
     table.add_column("system", no_wrap=True)
-    for name in ("HR@10", "NDCG@10", "95 %", "in top 100", "p"):
+    for name in ("HR@10", "NDCG@10", *(["±"] if several else []), "95 %", "top 100" if several else "in top 100", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     certain = {row["other"]: row["corrected"] for row in content["comparisons"] if row["measure"] == "ndcg@10"}
     for system in content["systems"]:
         gain = system["measures"]["ndcg@10"]
         cells = [f"{system['measures']['hr@10']['mean']:.4f}", f"{gain['mean']:.4f}"]
+        if several:
+            cells.append(f"{system['deviation']['ndcg@10']:.4f}")
         cells.append(f"{gain['low']:.3f} to {gain['high']:.3f}")
         p = certain.get(system["name"])
         cells += [f"{system['found']['100']:.1%}", "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"]
@@ -89,6 +92,9 @@ def print_report(content: Mapping[str, Any]) -> None:
             "[dim]p[/]",
             "of its lag behind the first in NDCG@10, paired over people, corrected for all comparisons",
         )
+    if several:
+        seeds = ", ".join(map(str, content["seeds"]))
+        say("[dim]±[/]", f"is the standard deviation of NDCG@10 over seeds; figures are means over the seeds {seeds}")
     for warning in content["warnings"]:
         say("[yellow]warning[/]", warning)
 
@@ -105,4 +111,26 @@ def print_comparison(first: Path, second: Path, rows: Sequence[Mapping[str, Any]
         between = f"{row['low']:+.4f} to {row['high']:+.4f}"
         cells = (row["system"], row["other"], row["measure"], f"{row['mean']:+.4f}", between, p)
         table.add_row(*map(escape, cells))
+    Console().print(table)
+
+
+def print_tower(info: Mapping[str, Any]) -> None:
+    """What a picture tower has learnt, beside the same tower untrained."""
+    trained, untrained = info["learnt"]["trained"], info["learnt"]["untrained"]
+    table = Table(title=f"Tower, {info['items']['held_out']:,} items held out", title_justify="left")
+    table.add_column("what")
+    for column in ("trained", "untrained", "by chance"):
+        table.add_column(column, justify="right")
+    found = trained["picture_to_text"]
+    if found:
+        for cut in (1, 10):
+            before = untrained["picture_to_text"][f"recall@{cut}"]
+            chance = min(1.0, cut / found["among"])
+            what = f"its text within {cut} of {found['among']}"
+            table.add_row(what, f"{found[f'recall@{cut}']:.1%}", f"{before:.1%}", f"{chance:.1%}")
+    for column, one in trained["read_from_vector"].items():
+        before = untrained["read_from_vector"].get(column, {}).get("accuracy", float("nan"))
+        table.add_row(f"reads {column}", f"{one['accuracy']:.1%}", f"{before:.1%}", f"{one['commonest']:.1%}")
+    after, before = trained["next_item_ndcg@10"]["vector"], untrained["next_item_ndcg@10"]["vector"]
+    table.add_row("next item, NDCG@10", f"{after:.4f}", f"{before:.4f}", "")
     Console().print(table)

@@ -14,15 +14,23 @@ from shops import interactions, shop
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
 from llmrec.evaluation import ratings
-from llmrec.evaluation.report import compare_reports, write_report
-from llmrec.evaluation.run import cases_of, comparisons, rank, slices
+from llmrec.evaluation.direct import COIN, Pairs, calibrate
+from llmrec.evaluation.report import compare_reports, report_folder
+from llmrec.evaluation.report import write_report as write_into
+from llmrec.evaluation.run import cases_of, comparisons, rank, rank_all, slices
 from llmrec.metrics import pessimistic_ranks
 from llmrec.retrieval import neighbours, popularity
+from llmrec.retrieval.fusion import Fusion
 from llmrec.splits import leave_one_out, split_by_name
 
 
+def write_report(out: Path, *words, **named) -> None:
+    with report_folder(out) as folder:
+        write_into(folder, *words, **named)
+
+
 class Seer:
-    """Knows the targets: what a perfect system would get."""
+    """Knows the test targets: what a perfect system would get. Of anybody else it says the same of all items."""
 
     name = "seer"
 
@@ -33,7 +41,8 @@ class Seer:
     def score(self, histories):
         table = np.zeros((len(histories), self.items), dtype=np.float32)
         for line, history in zip(table, histories, strict=True):
-            line[self.answer[tuple(history.tolist())]] = 1
+            if (known := tuple(history.tolist())) in self.answer:
+                line[self.answer[known]] = 1
         return table
 
 
@@ -71,6 +80,81 @@ def test_ranks_are_those_of_a_plain_loop_over_all_items(split):
         scores = system.score([history])[0]
         scores[history] = -np.inf
         assert ranks[place] == sum(scores[item] >= scores[target] for item in range(40))
+
+
+class Counted(Nothing):
+    """Counts how many histories it was asked for."""
+
+    name = "counted"
+
+    def __init__(self, items: int):
+        super().__init__(items)
+        self.asked = 0
+
+    def score(self, histories):
+        self.asked += len(histories)
+        return super().score(histories)
+
+
+def test_a_part_of_several_systems_scores_each_person_once(split):
+    part = Counted(40)
+    cases = cases_of(split)
+    rank_all([part, Fusion([part], name="one"), Fusion([part, part], name="two")], cases)
+    assert part.asked == len(cases) + len(cases_of(split, "valid"))
+
+
+def test_systems_side_by_side_rank_as_each_does_alone(split):
+    parts = [neighbours.fit(split), popularity.fit(split)]
+    systems = [*parts, Fusion(parts, name="both")]
+    cases = cases_of(split)
+    for together, system in zip(rank_all(systems, cases), systems, strict=True):
+        alone = rank(system, cases)
+        assert together.name == alone.name
+        assert together.ranks.tolist() == alone.ranks.tolist()
+        assert together.lists.tolist() == alone.lists.tolist()
+        assert (together.auc, together.log_loss) == (alone.auc, alone.log_loss)
+
+
+def test_a_clean_cut_is_certain_and_noise_is_a_coin():
+    rng = np.random.default_rng(0)
+    sure = Pairs(rng.normal(9, 1, 2_000), rng.normal(-9, 1, 2_000))
+    assert sure.log_loss(calibrate(sure)) < 0.01
+    noise, other = (Pairs(rng.normal(size=2_000), rng.normal(size=2_000)) for _ in range(2))
+    assert noise.log_loss(calibrate(other)) == pytest.approx(COIN, abs=0.003)
+    assert Pairs(np.zeros(5), np.zeros(5)).log_loss(calibrate(Pairs(np.zeros(5), np.zeros(5)))) == pytest.approx(COIN)
+
+
+def test_chances_are_those_that_the_scores_were_drawn_with():
+    rng = np.random.default_rng(1)
+    scores = rng.normal(50, 20, 40_000)
+    taken = rng.random(40_000) < 1 / (1 + np.exp(-(scores - 45) / 10))
+    chances = calibrate(Pairs(scores[taken], scores[~taken]))
+    assert chances(np.array([45.0, 55.0])) == pytest.approx([0.5, 1 / (1 + np.exp(-1))], abs=0.02)
+
+
+def test_an_item_without_a_score_is_less_likely_than_any_that_has_one():
+    rng = np.random.default_rng(2)
+    taken, other = rng.normal(1, 1, 500), rng.normal(0, 1, 500)
+    taken[:50], other[:400] = -np.inf, -np.inf
+    pairs = Pairs(taken, other)
+    chances = calibrate(pairs)
+    least = float(np.min(pairs.scores[np.isfinite(pairs.scores)]))
+    assert 0 < chances(np.array([-np.inf]))[0] < chances(np.array([least]))[0]
+    assert chances(np.array([np.nan, -np.inf, -1e30])).tolist() == [chances(np.array([-np.inf]))[0]] * 3
+    assert pairs.log_loss(chances) < 0.55
+    nobody = Pairs(np.full(9, -np.inf), np.full(9, -np.inf))
+    assert (nobody.auc(), nobody.log_loss(calibrate(nobody))) == (0.5, pytest.approx(COIN))
+
+
+def test_chances_are_never_fitted_on_what_is_measured(split):
+    seer = rank(Seer(split), cases_of(split))
+    assert seer.auc > 0.97
+    assert seer.log_loss == pytest.approx(COIN), "it knew nothing on validation, so its scores were worth nothing"
+
+
+def test_nobody_is_asked_about_an_item_that_they_have(split):
+    nothing = rank(Nothing(40), cases_of(split))
+    assert nothing.auc == 0.5, "what a person has stands at the very end, so it would be told from a target"
 
 
 def test_sampled_candidates_flatter(split):
@@ -163,6 +247,21 @@ def test_titles_cannot_write_into_the_page(tmp_path, small_shop):
     page = (tmp_path / "report" / "report.html").read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_the_report_tells_the_log_loss_beside_that_of_a_coin(report):
+    content = json.loads((report / "report.json").read_text())
+    page = (report / "report.html").read_text()
+    assert content["coin"] == pytest.approx(0.6931, abs=1e-4)
+    for system in content["systems"]:
+        assert f"<td>{system['log_loss']:.3f}</td>" in page
+    assert "always saying one half costs 0.693" in page
+
+
+def test_a_single_target_is_not_reported_on(small_shop, split, tmp_path):
+    cases = cases_of(split, limit=1)
+    with pytest.raises(InputError, match="Ask more people"):
+        write_report(tmp_path / "one", small_shop, cases, [rank(popularity.fit(split), cases)])
 
 
 def test_two_reports_are_compared_person_by_person(report, small_shop, split, tmp_path):

@@ -13,9 +13,13 @@ from shops import catalogue, interactions, picture, shop
 from llmrec.config import build
 from llmrec.dataset import Dataset
 from llmrec.errors import ConfigError, InputError
+from llmrec.retrieval.content import Content
+from llmrec.retrieval.fusion import Candidates, fuse
+from llmrec.retrieval.graphs import FOLDER, Graphs, write_graphs
 from llmrec.retrieval.index import Index, IndexRecipe, make_index
 from llmrec.retrieval.retriever import best, leave_out
 from llmrec.retrieval.sasrec import SasRecRecipe
+from llmrec.retrieval.store import ItemStore
 
 QUICK = IndexRecipe(sasrec=SasRecRecipe(width=16, layers=1, epochs=3))
 
@@ -178,9 +182,10 @@ def test_graphs_answer_as_the_store_does_before_and_after_changes(own, tmp_path)
             assert quick.scores == pytest.approx(exact.scores, abs=2e-3)
             assert len(set(quick.items) & set(exact.items)) >= 9, "but for scores that are equal to three digits"
         ids = [*own.items.to_list(), "new", "never"]
-        assert own.graphs.there(ids) == own.store.which(ids)
+        now = own.graphs.now()
+        assert set(now.names(np.array(now.codes(ids)))) == own.store.which(ids)
         for kind in own.store.kinds:
-            ours, theirs = own.graphs.vectors(ids, kind), own.store.vectors(ids, kind)
+            ours, theirs = now.vectors(ids, kind), own.store.vectors(ids, kind)
             assert np.allclose(ours, theirs, atol=2e-3, equal_nan=True)
 
     agree()
@@ -190,3 +195,85 @@ def test_graphs_answer_as_the_store_does_before_and_after_changes(own, tmp_path)
     agree()
     Index.open(own.folder).remove(["i005", "new"])
     agree()
+
+
+@pytest.mark.parametrize("where", [{}, {"price": {"below": 35}}, {"colour": "red", "price": {"below": 20}}])
+def test_filtered_candidates_are_the_best_of_those_that_pass(own, tmp_path, where):
+    """Filter first, score everything, fuse: the slow way gives the same list, also after changes."""
+    history = ["i001", "i004", "i006"]
+
+    def the_slow_way() -> tuple[list[str], list[float]]:
+        fitted = own.items.to_list()
+        ids = sorted(own.store.which([*fitted, "new"], where) - set(history))
+        places = np.array([fitted.index(item) if item in fitted else -1 for item in ids])
+        known = [np.array([fitted.index(item) for item in history], dtype=np.int32)]
+        lists = []
+        for part in own.parts:
+            if isinstance(part, Content):
+                kind = {"text": "text", "pictures": "picture"}[part.name]
+                profile = part.decay ** np.arange(2, -1, -1) @ np.nan_to_num(own.store.vectors(history, kind))
+                scores = own.store.vectors(ids, kind) @ (profile / np.linalg.norm(profile))
+                scores = np.nan_to_num(scores, nan=-np.inf)
+            else:
+                scores = np.where(places >= 0, part.score(known)[0][places], -np.inf)
+            order = np.argsort(-scores, kind="stable")
+            order = order[np.isfinite(scores[order])]
+            lists.append(Candidates(order[None], scores[order][None].astype(np.float32)))
+        ((found, scores),) = fuse(lists, own.fused.weights)
+        order = np.argsort(-scores, kind="stable")
+        return [ids[place] for place in found[order]], scores[order].tolist()
+
+    def agree() -> None:
+        found = own.candidates(history, 50, where=where)
+        items, scores = the_slow_way()
+        assert set(found.items) == set(items)
+        assert found.scores == pytest.approx(scores, abs=2e-2), "items of equal scores share ranks by chance"
+
+    agree()
+    Image.new("RGB", (24, 24), (250, 20, 10)).save(tmp_path / "new.png")
+    told = {"title": ["Copper can", "Something else entirely"], "colour": ["red", "red"], "price": [7.0, 9.0]}
+    own.upsert(pl.DataFrame({"item": ["new", "i005"], **told}), {"new": tmp_path / "new.png"})
+    agree()
+    own.remove(["i007", "i005"])
+    agree()
+    own.upsert(pl.DataFrame({"item": ["new"], "title": ["Copper can"], "colour": ["blue"], "price": [90.0]}))
+    agree()
+
+
+def test_a_filter_that_nothing_passes_gives_no_candidates(own):
+    assert own.candidates(["i001"], where={"price": {"below": -1}}).items == []
+    assert own.popular(where={"colour": []}).items == []
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory) -> Graphs:
+    """The graph of 12,000 items in eight dimensions; `right` tells how far an item lies to the right."""
+    vectors = np.random.default_rng(5).normal(size=(12_000, 8)).astype(np.float32)
+    vectors[::50] = np.nan
+    ids = [f"i{number}" for number in range(len(vectors))]
+    right = np.nan_to_num(vectors[:, 0] / np.linalg.norm(vectors, axis=1)).astype(float)
+    folder = tmp_path_factory.mktemp("crowd")
+    items = pl.DataFrame(
+        {"item": ids, "title": ids, "right": right, "weight": [number % 1000 for number in range(12_000)]}
+    )
+    store = ItemStore.create(folder / "store", items, {"text": vectors})
+    write_graphs(folder / FOLDER, {"text": vectors})
+    return Graphs(folder, store, items["item"])
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *({}, {"weight": {"below": 900}}, {"weight": {"below": 200}}, {"weight": 7}, {"weight": -1}),
+        *({"right": {"below": 0}}, {"right": {"below": -0.8}}, {"right": 0.0, "weight": {"above": 10}}),
+    ],
+)
+def test_whatever_passes_a_filter_is_found_among_many_items(crowd, where):
+    """Also when the filter bars all that is near, or is so narrow that a graph would find nothing."""
+    for asked in np.vstack([np.eye(8)[:1], np.random.default_rng(1).normal(size=(8, 8))]).astype(np.float32):
+        now = crowd.now()
+        codes, scores = now.near(asked, "text", 20, now.allowed(where, ["i3"]))
+        exact = crowd.store.exact(asked, "text", 20, where=where, leave_out=["i3"])
+        assert len(codes) == len(exact.items)
+        assert scores == pytest.approx(exact.scores, abs=1e-4)
+        assert len(set(now.names(codes)) & set(exact.items)) >= len(codes) - 1

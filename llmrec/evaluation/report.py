@@ -4,6 +4,7 @@ import functools
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from llmrec.artifact import read_json, staged, write_json
 from llmrec.dataset import Dataset
 from llmrec.environment import machine, versions
 from llmrec.errors import InputError
+from llmrec.evaluation.direct import COIN
 from llmrec.evaluation.run import CEILINGS, MAIN, Cases, Ranked, comparisons, per_person, summary
 from llmrec.metrics import CUTS, gains
 from llmrec.page import page_template, thumbnail
@@ -21,6 +23,8 @@ from llmrec.significance import compare, holm
 
 MARKER = "report.json"
 VERSION = 1
+COMPARED = {"dataset", "split", "part", "protocol", "systems"}
+FEWEST = 2
 PEOPLE = 8
 SHOWN_HISTORY, SHOWN_LIST = 8, 6
 THUMBNAIL = 120
@@ -28,18 +32,28 @@ OFTEN_OWNED = 0.02
 """Above this share of targets that the person had before, the page says that they cannot be found."""
 
 
+def report_folder(out: Path, *, overwrite: bool = False) -> AbstractContextManager[Path]:
+    """An empty folder that becomes the report. What stands in its way is told before anybody is ranked."""
+    return staged(out, marker=MARKER, holds=("people.parquet", "report.html"), overwrite=overwrite)
+
+
 def write_report(
-    out: Path,
+    folder: Path,
     dataset: Dataset,
     cases: Cases,
     systems: Sequence[Ranked],
     *,
-    overwrite: bool = False,
     seed: int = 0,
+    seeds: Sequence[int] = (0,),
     ratings: Sequence[Mapping[str, Any]] = (),
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Write `report.json`, `people.parquet` and `report.html`; returns what the JSON holds."""
+    """Write `report.json`, `people.parquet` and `report.html` into a folder; returns what the JSON holds.
+
+    `seed` is that of the evaluation itself; `seeds` are those that each system's runs were fitted with.
+    """
+    if len(cases) < FEWEST:
+        raise InputError(f"{len(cases)} target has no interval, so nothing could be said about it. Ask more people")
     ordered = sorted(systems, key=lambda one: -float(one.gains.column(MAIN[0]).mean()))
     content: dict[str, Any] = {
         "version": VERSION,
@@ -49,6 +63,8 @@ def write_report(
         "protocol": cases.protocol,
         "people": len(cases),
         "catalogue": len(cases.split.log.items),
+        "seeds": list(seeds),
+        "coin": COIN,
         "systems": [{"name": one.name, **summary(one, cases, seed=seed)} for one in ordered],
         "comparisons": comparisons(ordered, seed=seed),
         "ratings": list(ratings),
@@ -58,10 +74,9 @@ def write_report(
         "machine": machine(),
         "versions": versions(["llmrec", "numpy", "torch"]),
     }
-    with staged(out, marker=MARKER, holds=("people.parquet", "report.html"), overwrite=overwrite) as folder:
-        per_person(ordered, cases).write_parquet(folder / "people.parquet", compression="zstd")
-        (folder / "report.html").write_text(_page(content, dataset, cases, ordered), encoding="utf-8")
-        write_json(folder / MARKER, content)
+    per_person(ordered, cases, seeds).write_parquet(folder / "people.parquet", compression="zstd")
+    (folder / "report.html").write_text(_page(content, dataset, cases, ordered), encoding="utf-8")
+    write_json(folder / MARKER, content)
     return content
 
 
@@ -87,6 +102,7 @@ def _page(content: Mapping[str, Any], dataset: Dataset, cases: Cases, systems: S
         page_template("report.html").render(
             report={**content, "machine": f"{host['processor']}, {host['cores']} cores"},
             ratings=content["ratings"],
+            several=len(content["seeds"]) > 1,
             tops=tops,
             names=[f"{name}@{cut}" for name in ("hr", "ndcg") for cut in CUTS] + ["mrr"],
             depths=[str(depth) for depth in CEILINGS],
@@ -138,27 +154,41 @@ def compare_reports(first: Path, second: Path, *, seed: int = 0) -> list[dict[st
             f"{first} and {second} are about different data (fingerprints differ). Evaluate on the same dataset"
         )
     found = []
-    for name in left[0]["systems"]:
-        names = [one["name"] for one in right[0]["systems"]]
-        other = name["name"] if name["name"] in names else names[0]
-        one = left[1].filter(pl.col("system") == name["name"]).select("user", "target", "rank")
-        two = right[1].filter(pl.col("system") == other).select("user", "target", "rank")
-        both = one.join(two, on=["user", "target"], suffix="_other")
+    names = [one["name"] for one in right[0]["systems"]]
+    for system in left[0]["systems"]:
+        other = system["name"] if system["name"] in names else names[0]
+        one, two = _gains(left[1], system["name"]), _gains(right[1], other)
+        both = one.join(two, on=["user", "target"], suffix=" of the other")
         if len(both) < max(len(one), len(two)):
-            raise InputError(f"{first} and {second} asked different people. Evaluate both with the same settings")
-        ours, theirs = gains(both["rank"].to_numpy()), gains(both["rank_other"].to_numpy())
+            raise InputError(f"{first} and {second} asked different people. Evaluate both with the same --limit")
         for measure in MAIN:
-            gap = compare(ours.column(measure), theirs.column(measure), seed=seed)
-            found.append({"system": name["name"], "other": other, "measure": measure, **vars(gap)})
+            gap = compare(both[measure].to_numpy(), both[f"{measure} of the other"].to_numpy(), seed=seed)
+            found.append({"system": system["name"], "other": other, "measure": measure, **vars(gap)})
     for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
         row["corrected"] = p
     return found
 
 
+def _gains(people: pl.DataFrame, system: str) -> pl.DataFrame:
+    """The main measures of every person and target, the mean where a system was fitted with several seeds."""
+    own = people.filter(pl.col("system") == system)
+    told = gains(own["rank"].to_numpy())
+    columns = [pl.Series(measure, told.column(measure)) for measure in MAIN]
+    return own.select("user", "target").with_columns(columns).group_by("user", "target", maintain_order=True).mean()
+
+
 def _opened(folder: Path) -> tuple[dict[str, Any], pl.DataFrame]:
     remedy = "Make one with: llmrec evaluate INDEX --out FOLDER"
     content = read_json(folder, MARKER, kind="a report", remedy=remedy)
+    if content.get("version") != VERSION:
+        raise InputError(
+            f"{folder} has report version {content.get('version')}, this llmrec reads {VERSION}. {remedy} --overwrite"
+        )
+    missing = COMPARED - content.keys()
+    if missing:
+        raise InputError(f"{folder / MARKER} has no {', '.join(sorted(missing))}, so it is damaged. {remedy}")
     try:
-        return content, pl.read_parquet(folder / "people.parquet")
+        return content, pl.read_parquet(folder / "people.parquet", columns=["system", "user", "target", "rank"])
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"{folder / 'people.parquet'} is damaged ({error}). {remedy}") from error
+        seen = str(error).partition("\n")[0]
+        raise InputError(f"{folder / 'people.parquet'} is damaged ({seen}). {remedy}") from error

@@ -1,6 +1,6 @@
 """Lets systems rank on a split and measures what they did, with certainty, slices and paired comparisons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -10,10 +10,12 @@ import numpy.typing as npt
 import polars as pl
 
 from llmrec.errors import InputError
+from llmrec.evaluation.direct import CASES, Chances, Pairs, calibrate
+from llmrec.evaluation.once import sharing
 from llmrec.log import Codes
-from llmrec.metrics import Gains, Spread, auc, gains, pessimistic_ranks, spread
+from llmrec.metrics import Gains, gains, pessimistic_ranks, spread
 from llmrec.progress import Progress
-from llmrec.retrieval.retriever import Retriever, best, leave_out
+from llmrec.retrieval.retriever import Floats, Retriever, best, leave_out
 from llmrec.significance import Difference, Interval, compare, holm, intervals
 from llmrec.splits import TRAIN, Part, Split, sampled_candidates
 
@@ -22,7 +24,8 @@ LISTED = 20
 CEILINGS = (50, 100, 200)
 MAIN = ("ndcg@10", "hr@10")
 """The measures that systems are compared by; a test of every measure would only look for luck."""
-BATCH = 256
+BATCH, SMALLEST = 256, 16
+HELD = 64_000_000  # scores of one system that are held at a time, where items are many
 FEWEST = 10  # people that a slice needs to be shown
 
 
@@ -49,24 +52,65 @@ class Cases:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """What one system did with every case."""
+class Run:
+    """What one system, fitted once, did with every case."""
 
-    name: str
     ranks: npt.NDArray[np.int64]
     lists: npt.NDArray[np.int64]
     """The first items of each list, -1 where there are fewer."""
     auc: float
-    """The chance that a target scores above an item drawn at random."""
+    """The chance that a target scores above an item drawn at random from what the person did not take."""
+    log_loss: float | None
+    """How well its scores, made chances on validation, say which of the two was taken; None without validation."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What one system did, as the mean of its runs: one for each seed that it was fitted with."""
+
+    name: str
+    runs: tuple[Run, ...]
+
+    @property
+    def ranks(self) -> npt.NDArray[np.int64]:
+        """The ranks of the first run."""
+        return self.runs[0].ranks
+
+    @property
+    def lists(self) -> npt.NDArray[np.int64]:
+        """The lists of the first run."""
+        return self.runs[0].lists
+
+    @property
+    def auc(self) -> float:
+        """The mean over runs."""
+        return float(np.mean([run.auc for run in self.runs]))
+
+    @property
+    def log_loss(self) -> float | None:
+        """The mean over runs."""
+        told = [run.log_loss for run in self.runs if run.log_loss is not None]
+        return float(np.mean(told)) if told else None
 
     @cached_property
     def gains(self) -> Gains:
-        """Measures of each case."""
-        return gains(self.ranks)
+        """Measures of each case, each the mean over runs."""
+        each = self._each
+        return Gains(each[0].names, np.mean([one.values for one in each], axis=0))
+
+    @cached_property
+    def _each(self) -> list[Gains]:
+        return [gains(run.ranks) for run in self.runs]
 
     def found(self, depth: int) -> float:
         """The share of targets among the first so many: no reranker of that many candidates can hit more often."""
-        return float((self.ranks <= depth).mean())
+        return float(np.mean([run.ranks <= depth for run in self.runs]))
+
+    def deviation(self) -> dict[str, float] | None:
+        """The standard deviation over seeds of the main measures; None for a single run."""
+        if len(self.runs) < 2:
+            return None
+        return {name: float(np.std([one.means()[name] for one in self._each], ddof=1)) for name in MAIN}
 
 
 @dataclass(frozen=True)
@@ -102,36 +146,87 @@ def cases_of(split: Split, part: Part = "test", *, protocol: Protocol = "full", 
 
 def rank(system: Retriever, cases: Cases, *, seed: int = 0, progress: Progress | None = None) -> Ranked:
     """Let one system rank. Under `full` all items but the person's own stand against the target; under `sampled` 99."""
+    return rank_all([system], cases, seed=seed, progress=progress)[0]
+
+
+def rank_all(
+    systems: Sequence[Retriever], cases: Cases, *, seed: int = 0, progress: Progress | None = None
+) -> list[Ranked]:
+    """Let systems rank side by side: what several of them ask of the same part is scored once a batch."""
+    systems = sharing(systems)
+    count = len(systems)
+    chances = _calibrated(systems, cases.split, seed, progress)
     candidates = _candidates(cases, seed) if cases.protocol == "sampled" else None
-    rng = np.random.default_rng(seed)
-    others = rng.integers(len(cases.split.log.items), size=len(cases))
-    ranks, lists, own, other = [], [], [], []
-    for begin in range(0, len(cases), BATCH):
-        some = slice(begin, begin + BATCH)
-        histories, targets = cases.histories[some], cases.target[some].astype(np.int64)
-        scores = leave_out(system.score(histories), histories)
-        lists.append(_filled(best(scores, LISTED)[0]))
-        own.append(np.take_along_axis(scores, targets[:, None], axis=1)[:, 0])
-        other.append(np.take_along_axis(scores, others[some, None], axis=1)[:, 0])
+    others = _others(cases, seed)
+    ranks = np.empty((count, len(cases)), dtype=np.int64)
+    lists = np.full((count, len(cases), LISTED), -1, dtype=np.int64)
+    pairs = np.empty((count, len(cases), 2))
+    for place, some, scores in _scored(systems, cases, "ranking", progress):
+        targets = cases.target[some].astype(np.int64)
+        firsts = best(scores, LISTED)[0]
+        lists[place, some, : firsts.shape[1]] = firsts
+        pairs[place, some] = np.take_along_axis(scores, np.column_stack([targets, others[some]]), axis=1)
         if candidates is not None:
             scores = np.take_along_axis(scores, candidates[some].astype(np.int64), axis=1)
             targets = np.zeros(len(targets), dtype=np.int64)
-        ranks.append(pessimistic_ranks(scores, targets))
+        ranks[place, some] = pessimistic_ranks(scores, targets)
+    ranked = []
+    for place, system in enumerate(systems):
+        direct = Pairs(*pairs[place].T)
+        surprise = direct.log_loss(chances[place]) if chances else None
+        ranked.append(Ranked(system.name, (Run(ranks[place], lists[place], direct.auc(), surprise),)))
+    return ranked
+
+
+def over_seeds(fits: Sequence[Sequence[Ranked]]) -> list[Ranked]:
+    """The same systems fitted with several seeds, each as one system with as many runs."""
+    return [
+        Ranked(first.name, tuple(run for fit in fits for one in fit if one.name == first.name for run in one.runs))
+        for first in fits[0]
+    ]
+
+
+def _scored(
+    systems: Sequence[Retriever], cases: Cases, doing: str, progress: Progress | None
+) -> Iterator[tuple[int, slice, Floats]]:
+    """The place of a system, a batch of cases, and its scores of all items with what a person has at the very end."""
+    step = max(SMALLEST, min(BATCH, HELD // max(1, len(cases.split.log.items))))
+    for begin in range(0, len(cases), step):
+        histories = cases.histories[begin : begin + step]
+        for place, system in enumerate(systems):
+            yield place, slice(begin, begin + step), leave_out(system.score(histories), histories)
         if progress:
-            progress(f"ranking by {system.name}", min(begin + BATCH, len(cases)), len(cases))
-    values = np.nan_to_num(np.concatenate([*own, *other]).astype(np.float64), neginf=-1e30)
-    labels = np.arange(len(values)) < len(cases)
-    return Ranked(system.name, np.concatenate(ranks), np.concatenate(lists), auc(values, labels))
+            progress(doing, min(begin + step, len(cases)), len(cases))
+
+
+def _calibrated(systems: Sequence[Retriever], split: Split, seed: int, progress: Progress | None) -> list[Chances]:
+    """What makes chances of each system's scores, fitted on validation and never on what is measured."""
+    if not len(split.rows("valid")):
+        return []
+    cases = cases_of(split, "valid", limit=CASES)
+    others = _others(cases, seed)
+    pairs = np.empty((len(systems), len(cases), 2))
+    for place, some, scores in _scored(systems, cases, "calibrating", progress):
+        asked = np.column_stack([cases.target[some].astype(np.int64), others[some]])
+        pairs[place, some] = np.take_along_axis(scores, asked, axis=1)
+    return [calibrate(Pairs(*both.T)) for both in pairs]
+
+
+def _others(cases: Cases, seed: int) -> npt.NDArray[np.int64]:
+    """For each case an item that the person neither has nor takes next, each as likely as the others."""
+    rng = np.random.default_rng(seed)
+    items = len(cases.split.log.items)
+    drawn = rng.integers(items, size=len(cases))
+    for place, (history, target) in enumerate(zip(cases.histories, cases.target.tolist(), strict=True)):
+        barred = {*history.tolist(), target}
+        while drawn[place] in barred and len(barred) < items:
+            drawn[place] = rng.integers(items)
+    return drawn
 
 
 def _candidates(cases: Cases, seed: int) -> Codes:
     table = sampled_candidates(cases.split, cases.part, seed=seed)
     return table[np.searchsorted(cases.split.rows(cases.part), cases.row)]
-
-
-def _filled(lists: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    missing = LISTED - lists.shape[1]
-    return np.pad(lists, ((0, 0), (0, missing)), constant_values=-1) if missing > 0 else lists
 
 
 def slices(cases: Cases) -> list[Slice]:
@@ -162,9 +257,11 @@ def summary(ranked: Ranked, cases: Cases, *, seed: int = 0) -> dict[str, Any]:
     chosen = np.column_stack([ranked.gains.column(name) for name in MAIN])
     told: dict[str, Any] = {
         "measures": {name: asdict(value) for name, value in measures.items()},
+        "deviation": ranked.deviation(),
         "found": {str(depth): ranked.found(depth) for depth in CEILINGS},
         "auc": ranked.auc,
-        "spread": asdict(_spread(ranked, cases)),
+        "log_loss": ranked.log_loss,
+        "spread": _spread(ranked, cases),
         "slices": [],
     }
     for part in slices(cases):
@@ -174,10 +271,12 @@ def summary(ranked: Ranked, cases: Cases, *, seed: int = 0) -> dict[str, Any]:
     return told
 
 
-def _spread(ranked: Ranked, cases: Cases) -> Spread:
+def _spread(ranked: Ranked, cases: Cases) -> dict[str, float]:
     popularity = cases.trained.astype(np.float64)
     own = np.array([popularity[history].mean() if len(history) else 0.0 for history in cases.histories])
-    return spread(ranked.lists[:, :10], own, popularity, people=len(cases.split.log.users))
+    people = len(cases.split.log.users)
+    each = [asdict(spread(run.lists[:, :10], own, popularity, people=people)) for run in ranked.runs]
+    return {name: float(np.mean([one[name] for one in each])) for name in each[0]}
 
 
 def comparisons(systems: Sequence[Ranked], *, against: str | None = None, seed: int = 0) -> list[dict[str, Any]]:
@@ -199,8 +298,8 @@ def comparisons(systems: Sequence[Ranked], *, against: str | None = None, seed: 
     ]
 
 
-def per_person(systems: Sequence[Ranked], cases: Cases) -> pl.DataFrame:
-    """One row a case and system: who, what was asked, where it stood, and the first items of the list."""
+def per_person(systems: Sequence[Ranked], cases: Cases, seeds: Sequence[int]) -> pl.DataFrame:
+    """One row a case, system and seed: who, what was asked, where it stood, and the first items of the list."""
     log = cases.split.log
     shared = {
         "user": log.users.gather(cases.user),
@@ -211,10 +310,12 @@ def per_person(systems: Sequence[Ranked], cases: Cases) -> pl.DataFrame:
         pl.DataFrame(
             {
                 "system": pl.repeat(system.name, len(cases), eager=True),
+                "seed": pl.repeat(seed, len(cases), eager=True, dtype=pl.Int64),
                 **shared,
-                "rank": system.ranks,
-                "list": [log.items.gather(line[line >= 0]).to_list() for line in system.lists],
+                "rank": run.ranks,
+                "list": [log.items.gather(line[line >= 0]).to_list() for line in run.lists],
             }
         )
         for system in systems
+        for seed, run in zip(seeds, system.runs, strict=True)
     )

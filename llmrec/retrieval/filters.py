@@ -68,7 +68,7 @@ def kind_of(dtype: pl.DataType) -> Kind:
 
 
 def sql(where: Where, fields: Mapping[str, Field]) -> str:
-    """The SQL condition of a filter; an empty filter gives an empty text."""
+    """The SQL condition of a filter, as LanceDB and Polars both read it; an empty filter gives an empty text."""
     if not isinstance(where, Mapping):
         raise InputError(
             f"A filter maps fields to conditions, but {_shown(where)} was given. Example: {{'price': {{'below': 30}}}}"
@@ -115,7 +115,10 @@ def _condition(name: str, field: Field, operation: Any, value: Any) -> str:
     if operation in ORDER:
         return f"{column} {ORDER[operation]} {_literal(name, field, value)}"
     if operation == "contains":
-        return f"contains(lower({column}), lower({_literal(name, field, value)}))"
+        if value == "":
+            return f"{column} IS NOT NULL"
+        lower = f"lower({column})"  # a text holds what can be taken out of it: the one way that both readers know
+        return f"replace({lower}, lower({_literal(name, field, value)}), '') <> {lower}"
     one_of = _one_of(name, field, column, _values(name, operation, value))
     return f"{column} IS NULL OR NOT ({one_of})" if operation == "not" else one_of
 
@@ -125,7 +128,7 @@ def _one_of(name: str, field: Field, column: str, values: Sequence[Any]) -> str:
     if not literals:
         return "false"
     if field.kind == "texts":
-        return " OR ".join(f"array_has({column}, {literal})" for literal in literals)
+        return " OR ".join(f"array_contains({column}, {literal})" for literal in literals)
     return f"{column} IN ({', '.join(literals)})"
 
 

@@ -6,10 +6,12 @@ retrievers.safetensors  what was fitted
 words.json              the words that the text vectors know
 store/                  the items themselves, searched and changed while people ask (see `llmrec.retrieval.store`)
 graphs/                 their vectors once more, for answers within a millisecond (see `llmrec.retrieval.graphs`)
+encoders/               the models that made vectors of texts or pictures, where the recipe names any
 """
 
 import functools
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -27,11 +29,13 @@ from llmrec.environment import versions
 from llmrec.errors import ConfigError, InputError
 from llmrec.log import Codes
 from llmrec.progress import Progress
-from llmrec.retrieval import fusion, graphs, neighbours, popularity, sasrec, sights, words
+from llmrec.retrieval import encoders, fusion, graphs, neighbours, popularity, sasrec, sights, words
 from llmrec.retrieval.content import Content
+from llmrec.retrieval.encoders import PictureEncoder, TextEncoder
+from llmrec.retrieval.fields import Bools
 from llmrec.retrieval.filters import Where
 from llmrec.retrieval.fusion import Candidates, Fusion
-from llmrec.retrieval.graphs import Graphs
+from llmrec.retrieval.graphs import Graphs, Moment
 from llmrec.retrieval.neighbours import NeighbourRecipe, Neighbours
 from llmrec.retrieval.popularity import Popularity
 from llmrec.retrieval.retriever import Floats, Retriever
@@ -41,9 +45,11 @@ from llmrec.retrieval.store import Hits, ItemStore
 from llmrec.retrieval.words import Words, texts_of
 from llmrec.splits import Split, everything, split_by_name
 
+log = logging.getLogger(__name__)
+
 MARKER = "index.json"
-VERSION = 1
-HOLDS = ("items.parquet", "retrievers.safetensors", "words.json", "store", graphs.FOLDER)
+VERSION = 2
+HOLDS = ("items.parquet", "retrievers.safetensors", "words.json", "store", graphs.FOLDER, encoders.FOLDER)
 PARTS = ("neighbours", "sasrec", "text", "pictures")
 REMEDY = "Make one with: llmrec index DATASET --out FOLDER"
 
@@ -62,10 +68,14 @@ class IndexRecipe:
     """How co-occurrences are counted; without it, the best of several ways on validation."""
     sasrec: SasRecRecipe = field(default_factory=SasRecRecipe)
     """How SASRec is built and trained."""
+    text_encoder: str | None = None
+    """Folder (or hub name) of a sentence-transformers, Hugging Face text or CLIP model; without it, weighted words."""
+    picture_encoder: str | None = None
+    """Folder (or hub name) of a CLIP, SigLIP or vision model; with the first two, words find pictures too."""
     text_width: int = 256
-    """Dimensions of the text vectors."""
+    """Dimensions of the text vectors; an encoder has its own."""
     picture_width: int = 128
-    """Dimensions of the picture vectors."""
+    """Dimensions of the picture vectors; an encoder has its own."""
     seed: int = 0
     """Seed of everything that is drawn at random."""
 
@@ -75,6 +85,11 @@ class IndexRecipe:
             raise ConfigError(
                 f"parts are {', '.join(PARTS)}, one or more of them, not {', '.join(self.parts) or 'none'}"
             )
+        for part, encoder in (("text", self.text_encoder), ("pictures", self.picture_encoder)):
+            if encoder and part not in self.parts:
+                raise ConfigError(f"{encoder} would have nothing to do, since parts leave out {part}. Add it to parts")
+        if self.sasrec.seed not in (0, self.seed):
+            raise ConfigError(f"sasrec.seed={self.sasrec.seed}: everything is drawn from one seed. Set seed instead")
 
 
 @dataclass(frozen=True)
@@ -88,8 +103,8 @@ class Index:
     recent: Popularity = field(repr=False)
     parts: tuple[Retriever, ...] = field(repr=False)
     fused: Fusion = field(repr=False)
-    words: Words | None = field(repr=False)
-    sights: Sights | None = field(repr=False)
+    words: Words | TextEncoder | None = field(repr=False)
+    sights: Sights | PictureEncoder | None = field(repr=False)
     store: ItemStore = field(repr=False)
     graphs: Graphs = field(repr=False)
 
@@ -102,6 +117,8 @@ class Index:
             raise InputError(f"{folder} has index version {info.get('schema')}, this llmrec reads {VERSION}. {REMEDY}")
         try:
             return _load(folder, info)
+        except ConfigError as error:
+            raise InputError(f"{error}\n{folder} was made by another version of llmrec. {REMEDY}") from error
         except InputError:
             raise
         except Exception as error:  # whatever the readers of four formats raise on broken files
@@ -116,7 +133,12 @@ class Index:
 
     def dataset(self, folder: Path | None = None) -> Dataset:
         """The dataset that the index was made of; another one is an error."""
-        dataset = Dataset.open(folder or Path(self.info["dataset"]["folder"]))
+        known = Path(self.info["dataset"]["folder"])
+        if folder is None and not known.exists():
+            raise InputError(
+                f"{self.folder} was made of {known}, which is not there any more. Say where it is now: --dataset FOLDER"
+            )
+        dataset = Dataset.open(folder or known)
         if dataset.fingerprint != self.info["dataset"]["fingerprint"]:
             raise InputError(
                 f"{self.folder} was made of other data than {dataset.folder} holds now (fingerprints differ). "
@@ -140,27 +162,26 @@ class Index:
         Items that came after the index was fitted are read and found by their content. A person of whom nothing is
         known is answered by recent popularity.
         """
-        unwanted = frozenset() if keep_owned else frozenset(history)
-        lists = self._lists(list(history), where, unwanted)
-        if not any(one.items for one in lists):
-            return self.popular(count, where=where, leave_out=unwanted)
-        return _merged(lists, self.fused.weights, count)
+        now = self.graphs.now()
+        allowed = now.allowed(where, () if keep_owned else history)
+        lists = self._lists(now, list(history), allowed)
+        if not any(one.items.size for one in lists):
+            return self._popular(now, allowed, count)
+        ((codes, scores),) = fusion.fuse(lists, self.fused.weights)
+        best = np.argsort(-scores, kind="stable")[:count]
+        return Hits(now.names(codes[best]), scores[best])
 
     def popular(self, count: int = 100, *, where: Where | None = None, leave_out: frozenset[str] = frozenset()) -> Hits:
         """The items that most people take of late."""
-        worth = self.recent.worth
-        found: list[str] = []
-        for begin in range(0, len(worth), 2_000):
-            ids = self.items.gather(self._by_popularity[begin : begin + 2_000]).to_list()
-            allowed = self._allowed([item for item in ids if item not in leave_out], where)
-            found += [item for item in ids if item in allowed]
-            if len(found) >= count:
-                break
-        codes = [self._code[item] for item in found[:count]]
-        return Hits(found[:count], worth[codes])
+        now = self.graphs.now()
+        return self._popular(now, now.allowed(where, leave_out), count)
 
     def search(self, query: str | Path, count: int = 20, *, where: Where | None = None) -> Hits:
-        """Items for a query in words (full text and text vectors, fused by ranks) or for a picture."""
+        """Items for a query in words or for a picture.
+
+        Words ask the full text, the text vectors and, where an encoder has both in one space, the picture vectors; the
+        answers are fused by ranks.
+        """
         if isinstance(query, Path):
             if self.sights is None:
                 raise InputError(f"{self.folder} knows no pictures. Make it from a dataset that has some")
@@ -169,69 +190,62 @@ class Index:
                 raise InputError(f"{query} is not a picture that can be read. Give a JPEG, PNG or WebP")
             return self.store.near(vector, "picture", count, where=where)
         lists = [self.store.words(query, fusion.DEEP, where=where)]
-        if self.words is not None and (vector := self.words.vectors([query])[0]).any():
-            lists.append(self.store.near(vector, "text", fusion.DEEP, where=where))
-        return _merged(lists, None, count)
+        for kind, vector in self._asked(query).items():
+            lists.append(self.store.near(vector, kind, fusion.DEEP, where=where))
+        return _merged(lists, count)
 
     def upsert(self, items: pl.DataFrame, pictures: Mapping[str, Path] | None = None) -> None:
         """Add new and changed items; they are found at once, by words, by pictures and as candidates by content."""
         vectors: dict[str, Floats] = {}
         if self.words is not None:
-            vectors["text"] = _gaps(self.words.vectors(texts_of(items, self.info["attributes"])))
+            vectors["text"] = self.words.vectors(texts_of(items, self.info["attributes"]))
         if self.sights is not None and pictures is not None:
-            vectors["picture"] = _gaps(self.sights.vectors([pictures.get(item) for item in items["item"]]))
-        self.store.upsert(items, vectors)
+            vectors["picture"] = self.sights.vectors([pictures.get(item) for item in items["item"]])
+        # Where nothing could be read, an encoder has not said how wide its vectors are.
+        nothing = {kind: np.zeros((len(items), width), np.float32) for kind, width in self.store.layout.widths.items()}
+        gaps = {kind: _gaps(found if found.any() else nothing[kind]) for kind, found in vectors.items()}
+        self.store.upsert(items, gaps)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Take items out; no query answers with them any more."""
         self.store.remove(ids)
 
-    def _lists(self, history: list[str], where: Where | None, unwanted: frozenset[str]) -> list[Hits]:
-        codes = np.array([self._code[item] for item in history if item in self._code], dtype=np.int32)
+    def _asked(self, query: str) -> dict[str, Floats]:
+        """Where a query in words points, for each kind of vector that knows it."""
+        found: dict[str, Floats] = {}
+        if isinstance(self.words, TextEncoder):
+            found["text"] = self.words.asked(query)
+        elif self.words is not None:
+            found["text"] = self.words.vectors([query])[0]
+        if isinstance(self.sights, PictureEncoder) and self.sights.reads_words:
+            found["picture"] = self.sights.asked(query)
+        return {kind: vector for kind, vector in found.items() if vector.any()}
+
+    def _lists(self, now: Moment, history: list[str], allowed: Bools) -> list[Candidates]:
+        codes = np.array([self.graphs.code[item] for item in history if item in self.graphs.code], dtype=np.int32)
         found = []
         for part in self.parts:
+            vector, kind = None, "taste"
             if isinstance(part, Neighbours):
-                found.append(self._sparse(part, codes, where, unwanted))
-            elif isinstance(part, SasRec):
-                vector = np.append(part.people([codes])[0], np.float32(0)) if len(codes) else None
-                found.append(self._near(vector, "taste", where, unwanted))
+                found.append(_counted(part, codes, allowed))
+                continue
+            if isinstance(part, SasRec) and len(codes):
+                vector = np.append(part.people([codes])[0], np.float32(0))
             elif isinstance(part, Content):
-                found.append(self._near(self._profile(history, part), _KIND[part.name], where, unwanted))
+                kind = _KIND[part.name]
+                vector = _profile(now, history, part, kind)
+            found.append(_candidates(*now.near(vector, kind, fusion.DEEP, allowed)) if vector is not None else NOBODY)
         return found
 
-    def _sparse(self, part: Neighbours, codes: Codes, where: Where | None, unwanted: frozenset[str]) -> Hits:
-        row = part.sparse_scores([codes])
-        order = np.argsort(-row.data, kind="stable")[: 4 * fusion.DEEP]
-        ids = self.items.gather(row.indices[order]).to_list()
-        allowed = self._allowed([item for item in ids if item not in unwanted], where)
-        pairs = [(item, score) for item, score in zip(ids, row.data[order].tolist(), strict=True) if item in allowed]
-        pairs = pairs[: fusion.DEEP]
-        return Hits([item for item, _ in pairs], np.array([score for _, score in pairs], dtype=np.float32))
-
-    def _near(self, vector: Floats | None, kind: str, where: Where | None, unwanted: frozenset[str]) -> Hits:
-        if vector is None or not np.any(vector):
-            return Hits([], np.zeros(0, dtype=np.float32))
-        if where:
-            return self.store.near(vector, kind, fusion.DEEP, where=where, leave_out=unwanted)
-        return self.graphs.near(vector, kind, fusion.DEEP, leave_out=unwanted)
-
-    def _allowed(self, ids: list[str], where: Where | None) -> set[str]:
-        """Those of the ids that are in the store and meet the filter."""
-        if not ids:
-            return set()
-        return self.store.which(ids, where) if where else self.graphs.there(ids)
-
-    def _profile(self, history: list[str], part: Content) -> Floats | None:
-        last = history[-part.recent :]
-        if not last:
-            return None
-        vectors = np.nan_to_num(self.graphs.vectors(last, _KIND[part.name]))
-        weights = part.decay ** np.arange(len(last) - 1, -1, -1, dtype=np.float32)
-        return np.asarray(weights @ vectors, dtype=np.float32)
-
-    @cached_property
-    def _code(self) -> dict[str, int]:
-        return {item: code for code, item in enumerate(self.items)}
+    def _popular(self, now: Moment, allowed: Bools, count: int) -> Hits:
+        found: list[npt.NDArray[np.int64]] = []
+        for begin in range(0, len(self.items), 10_000):
+            next_ones = self._by_popularity[begin : begin + 10_000]
+            found.append(next_ones[allowed[next_ones]])
+            if sum(map(len, found)) >= count:
+                break
+        codes = np.concatenate(found)[:count]
+        return Hits(now.names(codes), self.recent.worth[codes])
 
     @cached_property
     def _by_popularity(self) -> npt.NDArray[np.int64]:
@@ -239,6 +253,27 @@ class Index:
 
 
 _KIND = {"text": "text", "pictures": "picture"}
+NOBODY = Candidates(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.float32))
+
+
+def _counted(part: Neighbours, codes: Codes, allowed: Bools) -> Candidates:
+    row = part.sparse_scores([codes])
+    kept = allowed[row.indices]
+    found, scores = row.indices[kept], row.data[kept]
+    order = np.argsort(-scores, kind="stable")[: fusion.DEEP]
+    return _candidates(found[order], scores[order])
+
+
+def _profile(now: Moment, history: list[str], part: Content, kind: str) -> Floats | None:
+    """The mean of the last items' vectors, the last ones weighing most; nothing where none has a vector."""
+    last = history[-part.recent :]
+    weights = part.decay ** np.arange(len(last) - 1, -1, -1, dtype=np.float32)
+    profile = weights @ np.nan_to_num(now.vectors(last, kind))
+    return np.asarray(profile, dtype=np.float32) if np.any(profile) else None
+
+
+def _candidates(codes: npt.NDArray[np.int64], scores: Floats) -> Candidates:
+    return Candidates(np.asarray(codes, dtype=np.int64)[None], scores[None])
 
 
 def make_index(
@@ -252,11 +287,12 @@ def make_index(
 ) -> Index:
     """Fit all retrievers on the training rows, the fusion on validation, and write everything as one folder."""
     recipe = recipe or IndexRecipe()
+    recipe = replace(recipe, sasrec=replace(recipe.sasrec, seed=recipe.seed))
     device = _device(device)
     split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
     items = dataset.items.collect()
     with staged(out, marker=MARKER, holds=HOLDS, overwrite=overwrite) as folder:
-        contents, vectors, arrays = _content(dataset, items, recipe, folder, progress)
+        contents, vectors, arrays, models = _content(dataset, items, recipe, folder, device, progress)
         parts, name_of = _fit(split, recipe, contents, device, progress)
         fused = fusion.learn(parts, split, seed=recipe.seed, progress=progress)
         if recipe.refit:
@@ -279,12 +315,13 @@ def make_index(
                 "fingerprint": dataset.fingerprint,
             },
             "recipe": asdict(recipe),
+            "encoders": models,
             "parts": [part.name for part in parts],
             "neighbours": asdict(name_of["neighbours"].recipe) if "neighbours" in name_of else None,
             "fusion": None if fused.weights is None else fused.weights.tolist(),
             "attributes": list(dataset.attributes),
             "counts": {"items": len(items), **{kind: _known(table) for kind, table in vectors.items()}},
-            "versions": versions(["llmrec", "torch", "numpy", "lancedb", "usearch"]),
+            "versions": versions(["llmrec", "torch", "transformers", "numpy", "lancedb", "usearch"]),
         }
         write_json(folder / MARKER, info)
     return Index.open(out)
@@ -301,30 +338,37 @@ def _device(asked: str) -> str:
 
 
 def _content(
-    dataset: Dataset, items: pl.DataFrame, recipe: IndexRecipe, folder: Path, progress: Progress | None
-) -> tuple[dict[str, Content], dict[str, Floats], dict[str, npt.NDArray[Any]]]:
-    """Vectors of texts and pictures, as far as the catalogue has any."""
+    dataset: Dataset, items: pl.DataFrame, recipe: IndexRecipe, folder: Path, device: str, progress: Progress | None
+) -> tuple[dict[str, Content], dict[str, Floats], dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Vectors of texts and pictures, as far as the catalogue has any, and the encoders that made them."""
     contents: dict[str, Content] = {}
     vectors: dict[str, Floats] = {}
     arrays: dict[str, npt.NDArray[Any]] = {}
+    pictures = [dataset.picture(image) for image in items["image"]]
+    if recipe.picture_encoder and not any(pictures):
+        log.warning("The catalogue has no pictures, so %s has nothing to look at", recipe.picture_encoder)
+    reader, viewer = encoders.adopted(
+        recipe.text_encoder, recipe.picture_encoder if any(pictures) else None, folder, device
+    )
     if "text" in recipe.parts:
         if progress:
             progress("reading texts", 0, None)
         texts = texts_of(items, dataset.attributes)
-        known = words.fit(texts, width=recipe.text_width, seed=recipe.seed)
-        found = known.vectors(texts)
+        known = reader or words.fit(texts, width=recipe.text_width, seed=recipe.seed)
+        found = known.vectors(texts, progress) if isinstance(known, TextEncoder) else known.vectors(texts)
         if found.any():
             contents["text"], vectors["text"] = _held(found, "text"), _gaps(found)
-            arrays["words.axes"] = known.axes
-            (folder / "words.json").write_text(json.dumps(known.weight, ensure_ascii=False), encoding="utf-8")
-    pictures = [dataset.picture(image) for image in items["image"]]
+            if isinstance(known, Words):
+                arrays["words.axes"] = known.axes
+                (folder / "words.json").write_text(json.dumps(known.weight, ensure_ascii=False), encoding="utf-8")
     if "pictures" in recipe.parts and any(pictures):
-        seen = sights.fit(pictures, width=recipe.picture_width, progress=progress)
+        seen = viewer or sights.fit(pictures, width=recipe.picture_width, progress=progress)
         found = seen.vectors(pictures, progress)
         if found.any():
             contents["pictures"], vectors["picture"] = _held(found, "pictures"), _gaps(found)
-            arrays |= {"sights.mean": seen.mean, "sights.axes": seen.axes}
-    return contents, vectors, arrays
+            if isinstance(seen, Sights):
+                arrays |= {"sights.mean": seen.mean, "sights.axes": seen.axes}
+    return contents, vectors, arrays, encoders.kept(reader, viewer, vectors.keys(), folder)
 
 
 def _fit(
@@ -375,10 +419,13 @@ def _load(folder: Path, info: Mapping[str, Any]) -> Index:
     items = pl.read_parquet(folder / "items.parquet")["item"]
     store = ItemStore.open(folder / "store")
     recipe = build(IndexRecipe, info["recipe"], str(folder / MARKER))
-    known = None
+    reader, viewer = encoders.restored(folder, info.get("encoders", {}))
+    known: Words | TextEncoder | None = reader
     if "words.axes" in arrays:
         known = Words(json.loads((folder / "words.json").read_text(encoding="utf-8")), arrays["words.axes"])
-    seen = Sights(arrays["sights.mean"], arrays["sights.axes"]) if "sights.axes" in arrays else None
+    seen: Sights | PictureEncoder | None = viewer
+    if "sights.axes" in arrays:
+        seen = Sights(arrays["sights.mean"], arrays["sights.axes"])
     parts: list[Retriever] = []
     for name in info["parts"]:
         if name == "neighbours":
@@ -407,14 +454,14 @@ def _load(folder: Path, info: Mapping[str, Any]) -> Index:
     )
 
 
-def _merged(lists: Sequence[Hits], weights: npt.NDArray[np.float64] | None, count: int) -> Hits:
-    """The best of several lists of one person or query, by weights or by ranks; the names decide between equals."""
+def _merged(lists: Sequence[Hits], count: int) -> Hits:
+    """The best of several lists of one query, by their ranks; the names decide between equals."""
     names = sorted({item for one in lists for item in one.items})
     place = {item: number for number, item in enumerate(names)}
     tables = [
         Candidates(np.array([[place[item] for item in one.items]], dtype=np.int64), one.scores[None]) for one in lists
     ]
-    ((found, scores),) = fusion.fuse(tables, weights)
+    ((found, scores),) = fusion.fuse(tables, None)
     best = np.argsort(-scores, kind="stable")[:count]
     return Hits([names[number] for number in found[best]], scores[best])
 

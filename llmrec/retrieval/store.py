@@ -155,6 +155,14 @@ class ItemStore:
         wanted = pl.DataFrame({"item": [item for item in ids if item in known]}, schema={"item": pl.String})
         return wanted.join(found, on="item", how="left", maintain_order="left").select(list(self.layout.columns))
 
+    def column(self, field: str) -> pl.DataFrame:
+        """Each item with its value of one field, in no order."""
+        column = self.layout.columns[field]
+        chosen = {"item": self.layout.columns["item"], "value": column}
+        found = pl.from_arrow(self._read(self.table.search().select(chosen).to_arrow))
+        assert isinstance(found, pl.DataFrame)
+        return found
+
     def vectors(self, ids: Sequence[str], kind: str) -> Floats:
         """The vectors of items, at unit length; a row of NaN where there is none."""
         column = self.layout.vector_column(kind)
