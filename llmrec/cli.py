@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -206,8 +206,9 @@ def preview(
 
 @app.command(
     epilog="Examples:  llmrec index work/atelier --out work/index\n\n"
-    "llmrec index work/shop --out work/index split=temporal sasrec.width=128 'parts=[neighbours, text]'\n\n"
-    "llmrec index work/shop --out work/live refit=true"
+    "llmrec index work/shop --out work/index split=temporal sasrec.width=128 'parts=\\[neighbours, text]'\n\n"
+    "llmrec index work/shop --out work/live refit=true\n\n"
+    "llmrec index work/shop --out work/seen text_encoder=./minilm picture_encoder=./clip"
 )
 def index(
     dataset: DatasetFolder,
@@ -243,39 +244,136 @@ def index(
 
 
 @app.command(
+    epilog="Examples:  llmrec pretrain work/atelier --out work/tower --recipe train/tower.yaml\n\n"
+    "llmrec pretrain work/shop --out work/tower epochs=20 shape.image_size=144 shape.patch_size=48"
+)
+def pretrain(
+    dataset: DatasetFolder,
+    out: Annotated[Path, typer.Option(help="The folder to write.", show_default=False)],
+    settings: Annotated[list[str] | None, typer.Argument(help="key=value settings of the recipe.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A YAML file with settings, such as train/tower.yaml.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for cuda where there is one.")] = "auto",
+    list_settings: Annotated[
+        bool,
+        typer.Option(
+            "--settings",
+            help="List the settings and stop.",
+            is_eager=True,
+            callback=_lister("llmrec.pretraining.recipe", "TowerRecipe"),
+        ),
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Pretrain a picture tower and a text tower on a catalogue, and say what they learnt beside untrained ones."""
+    from llmrec import tables
+    from llmrec.config import load_config
+    from llmrec.dataset import Dataset
+    from llmrec.pretraining.recipe import TowerRecipe
+    from llmrec.pretraining.stage import pretrain_tower
+    from llmrec.progress import shown_progress
+
+    del list_settings  # its callback has listed them and stopped
+    chosen = load_config(TowerRecipe, recipe, settings or [])
+    opened = Dataset.open(dataset)
+    with shown_progress() as progress:
+        info = pretrain_tower(opened, out, chosen, device=device, overwrite=overwrite, progress=progress)
+    tables.print_tower(info)
+    typer.echo(f"Its vectors in an index:  llmrec index {dataset} --out {out.parent / 'index'} picture_encoder={out}")
+
+
+@app.command(
     epilog="Examples:  llmrec evaluate work/index --out work/report\n\n"
+    "llmrec evaluate work/index work/index-1 work/index-2 --out work/report-seeds\n\n"
     "llmrec evaluate work/index --out work/report-sampled --sampled\n\n"
+    "llmrec evaluate work/index --model work/run --controls --out work/run-report\n\n"
     "llmrec evaluate work/report --against work/other-report"
 )
 def evaluate(
-    index: Annotated[Path, typer.Argument(help="An index, or with --against a report.", show_default=False)],
+    index: Annotated[
+        list[Path],
+        typer.Argument(
+            help="An index, or several that differ in their seed; with --against a report.", show_default=False
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="The report folder to write.")] = None,
     against: Annotated[Path | None, typer.Option(help="Compare the report with this one, paired.")] = None,
     dataset: Annotated[Path | None, typer.Option(help="Where the dataset is now, if it was moved.")] = None,
     part: Annotated[str, typer.Option(help="test or valid.")] = "test",
     sampled: Annotated[bool, typer.Option(help="1+99 sampled candidates as in P5 and VIP5.")] = False,
-    limit: Annotated[int | None, typer.Option(help="Ask only so many people, drawn at random.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="Ask only so many people, drawn at random.", min=2)] = None,
     seed: Annotated[int, typer.Option(help="Seed of samples and resamples.")] = 0,
+    model: Annotated[list[Path] | None, typer.Option(help="A tuned run to measure beside the retrievers.")] = None,
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Also ask the model with shuffled, blank and no pictures.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where a model runs: cpu, cuda, or auto.")] = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure every retriever of an index with intervals and paired tests, and write a report with plots."""
+    """Measure an index's retrievers and tuned models, with intervals, paired tests and plots."""
     from llmrec import tables
     from llmrec.evaluation.report import compare_reports
-    from llmrec.evaluation.retrievers import evaluate_index
+    from llmrec.evaluation.retrievers import evaluate_indexes
     from llmrec.progress import shown_progress
 
     if against is not None:
-        tables.print_comparison(index, against, compare_reports(index, against, seed=seed))
+        if len(index) > 1:
+            raise typer.BadParameter("--against compares two reports: give one report before it, not several")
+        tables.print_comparison(index[0], against, compare_reports(index[0], against, seed=seed))
         return
     if out is None:
         raise typer.BadParameter("say where the report goes: --out FOLDER")
     with shown_progress() as progress:
-        content = evaluate_index(
+        content = evaluate_indexes(
             index, out, dataset=dataset, part=part, sampled=sampled, limit=limit, seed=seed, overwrite=overwrite,
-            progress=progress,
+            models=model or (), controls=controls, device=device, progress=progress,
         )  # fmt: skip
     tables.print_report(content)
     typer.echo(f"Look at it: {out / 'report.html'}")
+
+
+@app.command(
+    epilog="Examples:  llmrec merge work/run --out work/model\n\n"
+    "llmrec merge work/run --out work/model --spare 5000 --overwrite"
+)
+def merge(
+    run: Annotated[Path, typer.Argument(help="A run, made by python -m llmrec.sft.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The model folder to write.", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="The base model, if it was moved.")] = None,
+    spare: Annotated[
+        int | None, typer.Option(help="Rows for items to come; by default a tenth of the items.", min=0)
+    ] = None,
+    dtype: Annotated[
+        Literal["bfloat16", "float16", "float32"], typer.Option(help="How the weights are kept.")
+    ] = "bfloat16",
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a run as a stock model folder, which plain transformers and vLLM load: adapter merged, items as words."""
+    from llmrec.merge import merge as join
+    from llmrec.progress import shown_progress
+
+    with shown_progress() as progress:
+        made = join(run, out, model=model, spare=spare, dtype=dtype, overwrite=overwrite, progress=progress)["merged"]
+    typer.echo(f"{out}: {made['items']:,} items as words, {made['spare']:,} rows for items to come")
+
+
+@app.command(epilog="Example:  llmrec assemble --tower work/tower --language starter --out work/model")
+def assemble(
+    tower: Annotated[Path, typer.Option(help="A CLIP or SigLIP folder, as llmrec pretrain makes.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The model folder to write.", show_default=False)],
+    language: Annotated[str, typer.Option(help="A language model's folder, a hub name, or 'starter'.")] = "starter",
+    dtype: Annotated[
+        Literal["bfloat16", "float16", "float32"], typer.Option(help="How the weights are kept.")
+    ] = "bfloat16",
+    vision_layer: Annotated[int, typer.Option(help="The tower's layer that is read; -1 is the last.")] = -1,
+    seed: Annotated[int, typer.Option(help="Seed of the new projector.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Join a vision tower to a language model: a LLaVA with a new projector, its processor and chat template."""
+    from llmrec.modeling.assemble import assemble as join
+
+    made = join(tower, out, language=language, dtype=dtype, vision_layer=vision_layer, seed=seed, overwrite=overwrite)
+    size = made["parameters"] / 1e6
+    typer.echo(f"{out}: {size:,.1f} million parameters, {made['visual_tokens']} visual tokens a picture")
 
 
 def _fail(error: LlmrecError, code: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from random import Random
 from typing import Literal
@@ -102,6 +102,8 @@ class ExampleSource:
         meter: TokenMeter,
         recipe: ExampleRecipe,
         progress: Progress | None = None,
+        *,
+        history_words: bool = False,
     ):
         if recipe.candidates + 1 > len(dataset.log.items):
             raise InputError(
@@ -109,6 +111,7 @@ class ExampleSource:
                 "Ask for fewer: candidates=5"
             )
         self.dataset, self.recipe, self.meter = dataset, recipe, meter
+        self.limits = replace(recipe.limits, history_words=history_words)
         self.split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
         self.owner = dataset.log.user_of_rows()
         self.shelf: Shelf = stock_shelf(dataset, prompts, meter, progress)
@@ -157,7 +160,7 @@ class ExampleSource:
         for made in drafts:
             sizes = self.sizes[made.task, made.template.name]
             cost = next(costs) if made.free_text else 0
-            example = finish(made, self.shelf, self.labels, sizes, cost, self.recipe.limits)
+            example = finish(made, self.shelf, self.labels, sizes, cost, self.limits)
             if example is None:
                 self.skipped["does not fit the budget"] += 1
             else:

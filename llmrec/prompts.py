@@ -43,6 +43,7 @@ VARIABLES: Mapping[str, str] = {
     "liked": "whether the person took the item in question, to be answered",
     "label": "the label of the right candidate, to be answered",
     "target": "the right item with `label`, `line` and `title`, to be answered",
+    "word": "the right item as one word of the model's vocabulary, to be answered",
     "reason": "why the right item fits the wish, or an empty text, to be answered",
     "explanation": "what the person said of the item, to be answered",
     "summary": "the headline of the review, to be answered",

@@ -1,9 +1,10 @@
 """The catalogue as prompts see it: one line of text an item, its cost in tokens, its picture, and what is like it."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,29 +14,39 @@ from llmrec.prompts import PICTURE, Prompts, clean
 from llmrec.tokens import TokenMeter
 
 TITLE_LIMIT = 120
+WORD = "\ue001"
+"""Stands where an item stands as one word of the model's vocabulary."""
 _DIGIT, _BASE, _PLACES = 0xE400, 1024, 3
-
-Piece = str | int
-"""A piece of a prompt: words, or the code of an item whose picture stands there."""
+_MARKS = re.compile(f"([{PICTURE}{WORD}])")
 
 
-def numbered(code: int) -> str:
-    """A picture mark that knows its item, in private-use characters, which no cleaned text can hold."""
+class Word(NamedTuple):
+    """An item as one word of the model's vocabulary."""
+
+    code: int
+
+
+Piece = str | int | Word
+"""A piece of a prompt: text, the code of an item whose picture stands there, or an item's word."""
+
+
+def numbered(code: int, mark: str = PICTURE) -> str:
+    """A mark that knows its item, in private-use characters, which no cleaned text can hold."""
     digits = (code // _BASE**place % _BASE for place in reversed(range(_PLACES)))
-    return PICTURE + "".join(chr(_DIGIT + digit) for digit in digits)
+    return mark + "".join(chr(_DIGIT + digit) for digit in digits)
 
 
 def pieces(text: str) -> list[Piece]:
-    """A rendered text with numbered marks as words and pictures in their order."""
-    words, *marked = text.split(PICTURE)
+    """A rendered text with numbered marks as text, pictures and item words in their order."""
+    words, *marked = _MARKS.split(text)
     found: list[Piece] = [words] if words else []
-    for part in marked:
+    for mark, part in zip(marked[::2], marked[1::2], strict=True):
         if not part or not _DIGIT <= ord(part[0]) < _DIGIT + _BASE:
             raise TemplateError("A template prints a picture mark of its own: use the line or the picture it is given")
         code = 0
         for digit in part[:_PLACES]:
             code = code * _BASE + ord(digit) - _DIGIT
-        found.append(code)
+        found.append(code if mark == PICTURE else Word(code))
         if len(part) > _PLACES:
             found.append(part[_PLACES:])
     return found

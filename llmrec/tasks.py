@@ -6,7 +6,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from llmrec.prompts import Template, clean
-from llmrec.shelf import Piece, Shelf, numbered, pieces
+from llmrec.shelf import WORD, Piece, Shelf, numbered, pieces
 from llmrec.tokens import TokenMeter
 from llmrec.wishes import hint_of, wish_for
 
@@ -67,6 +67,8 @@ class Limits:
     history: int
     history_pictures: int
     candidate_pictures: bool
+    history_words: bool = False
+    """Whether the history stands as item words, one token each, instead of lines and pictures."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ def draft(
         place = rng.randrange(len(labels))
         made.candidates.insert(place, target)
         made.label = context["label"] = labels[place]
+    if "word" in needs:
+        context["word"] = numbered(target, WORD)
     if "rating" in needs:
         context["rating"], (context["low"], context["high"]) = f"{happening.rating:g}", scale
     if "wish" in needs:
@@ -152,7 +156,10 @@ def finish(
     if "history" in needs:
         history, fixed = _trimmed(made.happening.history, shelf, sizes.history_line, fixed, limits)
         pictured = len(history) - limits.history_pictures
-        context["history"] = [shelf.line(code, place >= pictured) for place, code in enumerate(history)]
+        context["history"] = [
+            numbered(code, WORD) if limits.history_words else shelf.line(code, place >= pictured)
+            for place, code in enumerate(history)
+        ]
     if made.candidates:
         lines = shelf.lines_with_picture if limits.candidate_pictures else shelf.lines
         context["candidates"] = [
@@ -202,7 +209,7 @@ def _trimmed(history: Sequence[int], shelf: Shelf, line: int, used: int, limits:
     """The newest items of a history that fit the budget, oldest first, and the tokens used with them."""
     kept: list[int] = []
     for code in reversed(history[-limits.history :] if limits.history else ()):
-        cost = shelf.cost(code, len(kept) < limits.history_pictures) + line
+        cost = line + (1 if limits.history_words else shelf.cost(code, len(kept) < limits.history_pictures))
         if used + cost > limits.budget:
             break
         used += cost

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from llmrec.errors import InputError, TemplateError
 from llmrec.prompts import PICTURE, VARIABLES, Chat, Prompts, Template, Turn, clean, parts
+from llmrec.shelf import WORD, numbered
 from llmrec.tokens import STARTER, load_tokenizer
 
 FOLDER = Path(__file__).parent.parent / "prompts"
@@ -66,6 +67,7 @@ def context(title: str = "Rain coat", said: str = "Warm and dry.") -> dict[str, 
         "item": lines[0],
         "target": {"label": "B", "line": lines[1], "title": clean(title)},
         "label": "B",
+        "word": numbered(3, WORD),
         "shown": PICTURE,
         "liked": False,
         "rating": "4",
@@ -112,6 +114,7 @@ def test_each_task_has_its_wordings_and_holds_some_out() -> None:
         "conversation": (7, 1),
         "visual": (5, 1),
         "cold": (4, 1),
+        "walk": (2, 1),
     }
 
 
@@ -119,8 +122,9 @@ def test_each_task_has_its_wordings_and_holds_some_out() -> None:
 def test_every_template_renders_all_that_it_needs(template: Template) -> None:
     given_to_it = {name: value for name, value in context().items() if name in template.needs}
     chat = template.render(given_to_it)
-    assert [turn.role for turn in chat.prompt] == ["system", "user"]
-    assert "\n\n\n" not in chat.prompt[1].text
+    # A walk is read by the item, thousands of times: it is told nothing that it could do without.
+    assert [turn.role for turn in chat.prompt] == (["user"] if template.task == "walk" else ["system", "user"])
+    assert "\n\n\n" not in chat.prompt[-1].text
     assert chat.answer
     assert template.needs - {"domain"}
     if "label" in template.needs:
@@ -133,6 +137,7 @@ def test_every_template_renders_all_that_it_needs(template: Template) -> None:
 def test_no_template_shows_its_answer_in_the_prompt(template: Template) -> None:
     answers = {
         "label": "C",
+        "word": numbered(7, WORD),
         "liked": True,
         "rating": "2",
         **dict.fromkeys(("summary", "explanation", "reason"), "Else."),
@@ -144,7 +149,7 @@ def test_no_template_shows_its_answer_in_the_prompt(template: Template) -> None:
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: f"{template.task}/{template.name}")
 def test_every_template_reads_well_when_nothing_is_known_of_the_person(template: Template) -> None:
-    prompt = template.render({**context(), "history": []}).prompt[1].text
+    prompt = template.render({**context(), "history": []}).prompt[-1].text
     assert not re.search(r":\n(\n|$)", prompt.rstrip(":")), "a heading stands above nothing"
 
 
@@ -165,7 +170,7 @@ def test_half_of_the_explanations_are_given_a_hint() -> None:
 
 def test_the_wordings_of_a_task_differ() -> None:
     for task in PROMPTS.tasks:
-        rendered = [t.render(context()).prompt[1].text for t in (*PROMPTS.seen(task), *PROMPTS.unseen(task))]
+        rendered = [t.render(context()).prompt[-1].text for t in (*PROMPTS.seen(task), *PROMPTS.unseen(task))]
         openings = {text[:25] for text in rendered}
         assert len(set(rendered)) == len(rendered)
         assert len(openings) == len(rendered)
@@ -411,9 +416,10 @@ def test_foreign_text_changes_nothing_in_the_build_of_a_prompt(title: str, said:
 def test_a_title_cannot_open_a_turn_in_a_plain_text_chat(forgery: str) -> None:
     """The chat format of LLaVA-1.5, where roles are plain words."""
     for template in TEMPLATES:
-        turns = [f"{turn.role.upper()}: {turn.text}" for turn in template.render(context(forgery, forgery)).prompt]
+        prompt = template.render(context(forgery, forgery)).prompt
+        turns = [f"{turn.role.upper()}: {turn.text}" for turn in prompt]
         opened = ROLE_MARK.findall(" ".join(turns) + " ASSISTANT:")
-        assert opened == ["SYSTEM", "USER", "ASSISTANT"]
+        assert opened == [*(turn.role.upper() for turn in prompt), "ASSISTANT"]
 
 
 @pytest.mark.slow

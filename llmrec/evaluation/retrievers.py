@@ -4,18 +4,22 @@ Several indexes are measured as one that was drawn with several seeds.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from llmrec.dataset import Dataset
 from llmrec.errors import InputError
 from llmrec.evaluation.ratings import rating_errors
 from llmrec.evaluation.report import report_folder, write_report
 from llmrec.evaluation.run import cases_of, over_seeds, rank_all
 from llmrec.progress import Progress
+from llmrec.retrieval import fusion
 from llmrec.retrieval.index import Index
-from llmrec.splits import PARTS
+from llmrec.retrieval.retriever import Retriever
+from llmrec.splits import PARTS, Split
 
 ALIKE = "Indexes that are measured together differ in nothing but their seed: llmrec index DATASET --out FOLDER seed=1"
 ON_VALID = "Fusion and chances were fitted and settings chosen on these very targets: this is no fair test."
@@ -31,9 +35,18 @@ def evaluate_indexes(
     limit: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    models: Sequence[Path] = (),
+    controls: bool = False,
+    device: str = "auto",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Returns what `report.json` holds. Indexes must be alike in all but their seed."""
+    """Returns what `report.json` holds. Indexes must be alike in all but their seed.
+
+    Tuned models are ranked beside the index's retrievers, alone and fused with them, and with `controls` also with
+    other pictures than they should see.
+    """
+    if models and len(folders) > 1:
+        raise InputError("A model is measured beside one index: give one index with --model")
     asked = next((name for name in PARTS[1:] if name == part), None)
     if asked is None:
         raise InputError(f"{part!r} has no targets to rank. The parts with targets are {' and '.join(PARTS[1:])}")
@@ -43,7 +56,8 @@ def evaluate_indexes(
         opened = indexes[0].dataset(dataset)
         split = indexes[0].split(opened)
         cases = cases_of(split, asked, protocol="sampled" if sampled else "full", limit=limit)
-        fits = [rank_all(index.retrievers, cases, seed=seed, progress=progress) for index in indexes]
+        tuned = _models(models, indexes[0], opened, split, controls, device, progress)
+        fits = [rank_all([*index.retrievers, *tuned], cases, seed=seed, progress=progress) for index in indexes]
         for index, fit in zip(indexes[1:], fits[1:], strict=True):
             if [one.name for one in fit] != [one.name for one in fits[0]]:
                 raise InputError(f"{index.folder} has other systems than {indexes[0].folder}. {ALIKE}")
@@ -52,6 +66,33 @@ def evaluate_indexes(
         warnings = [ON_VALID] if part == "valid" else []
         systems = over_seeds(fits)
         return write_report(folder, opened, cases, systems, seed=seed, seeds=seeds, ratings=told, warnings=warnings)
+
+
+def _models(
+    folders: Sequence[Path],
+    index: Index,
+    dataset: Dataset,
+    split: Split,
+    controls: bool,
+    device: str,
+    progress: Progress | None,
+) -> list[Retriever]:
+    """Each model alone, fused with the index's parts by weights fitted on validation, and under controls."""
+    if not folders:
+        return []
+    from llmrec.recommender import CONTROLS, Recommender
+
+    systems: list[Retriever] = []
+    for folder in folders:
+        opened = Recommender.open(folder, index, dataset, device=device)
+        label = "" if len(folders) == 1 else f" {folder.name}"
+        alone = replace(opened.ranking, name=f"model{label}")
+        fused = fusion.learn([*index.parts, alone], split, seed=opened.recipe.seed, progress=progress)
+        systems += [alone, replace(fused, name=f"fusion with model{label}", fallback=index.recent)]
+        if controls:
+            others = [opened.control(pictures, index) for pictures in CONTROLS]
+            systems += [replace(one, name=f"{one.name}{label}") for one in others]
+    return systems
 
 
 def _seeds(indexes: Sequence[Index]) -> list[int]:

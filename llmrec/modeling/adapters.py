@@ -1,0 +1,47 @@
+"""What of the language model is tuned: LoRA and its kin through PEFT, a soft prompt, everything, or nothing."""
+
+from typing import Any
+
+from torch import nn
+
+from llmrec.modeling.base import Base
+
+
+def adapted(base: Base, kind: str, *, rank: int, alpha: int, dropout: float) -> Any:
+    """The base model with an adapter around its language model; what is not tuned is frozen.
+
+    A soft prompt changes nothing in the model: it stands in front of what the model reads (see `Ranker`).
+    """
+    import peft
+
+    model = base.model
+    model.requires_grad_(False)
+    if kind in ("frozen", "prompt"):
+        return model
+    if kind == "full":
+        language_model(model).requires_grad_(True)
+        return model
+    targets = linear_layers(model)
+    if kind == "ia3":
+        inner = [name for name in targets if name.endswith("down_proj")]
+        config: Any = peft.IA3Config(target_modules=targets, feedforward_modules=inner)
+    else:
+        config = peft.LoraConfig(
+            r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, use_dora=kind == "dora"
+        )
+    if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
+        prepare: Any = peft.prepare_model_for_kbit_training
+        model = prepare(model, use_gradient_checkpointing=False)
+    return peft.get_peft_model(model, config)
+
+
+def language_model(model: Any) -> Any:
+    """The language model inside of an image-text-to-text model."""
+    inner = model.model
+    return inner.language_model if hasattr(inner, "language_model") else inner.text_model
+
+
+def linear_layers(model: Any) -> list[str]:
+    """The names of all linear layers of the language model: adapters go there and never to the vision part."""
+    inside = {id(module) for module in language_model(model).modules()}
+    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and id(module) in inside]

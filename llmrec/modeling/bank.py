@@ -1,0 +1,108 @@
+"""What is known of each item before any training: vectors of its picture, its words and of who takes it with what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from llmrec.errors import InputError
+from llmrec.progress import Progress
+from llmrec.retrieval.index import Index
+from llmrec.splits import TRAIN, Split
+
+Floats = npt.NDArray[np.float32]
+
+KINDS = ("picture", "text", "collaborative")
+FILE, ITEMS = "bank.safetensors", "items.parquet"
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The content of a catalogue's items, by kind: one row an item, a row of NaN where it has none of that kind.
+
+    `collaborative` ends with the logarithm of how often an item was taken in the training rows.
+    """
+
+    ids: pl.Series = field(repr=False)
+    vectors: dict[str, Floats] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The width of each kind."""
+        return {kind: table.shape[1] for kind, table in self.vectors.items()}
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder."""
+        from safetensors.numpy import save_file
+
+        save_file({kind: np.ascontiguousarray(table) for kind, table in self.vectors.items()}, folder / FILE)
+        pl.DataFrame({"item": self.ids}).write_parquet(folder / ITEMS)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Bank":
+        """Read it from a folder."""
+        from safetensors.numpy import load_file
+
+        try:
+            return cls(pl.read_parquet(folder / ITEMS)["item"], dict(load_file(folder / FILE)))
+        except Exception as error:  # whatever the readers of two formats raise on missing or broken files
+            raise InputError(f"{folder} holds no whole item bank ({error}). Tune again, or take another run") from error
+
+
+def make_bank(
+    index: Index, split: Split, *, kinds: Sequence[str] = KINDS, width: int = 128, progress: Progress | None = None
+) -> Bank:
+    """Gather the vectors of all items of an index; the collaborative ones come from the split's training rows."""
+    vectors: dict[str, Floats] = {}
+    for kind in kinds:
+        if kind == "collaborative":
+            if progress:
+                progress("collaborative vectors", 0, None)
+            vectors[kind] = collaborative(split, width)
+        elif kind in index.store.kinds:
+            vectors[kind] = stored(index, kind)
+    if not vectors:
+        raise InputError(f"{index.folder} has none of the vectors asked for: {', '.join(kinds)}")
+    return Bank(index.items, vectors)
+
+
+def stored(index: Index, kind: str) -> Floats:
+    """The vectors of one kind that an index holds, in the order of its items."""
+    pieces = [
+        index.store.vectors(index.items[at : at + 10_000].to_list(), kind) for at in range(0, len(index.items), 10_000)
+    ]
+    return np.concatenate(pieces).astype(np.float32)
+
+
+def collaborative(split: Split, width: int) -> Floats:
+    """Items as the company they keep: main directions of the neighbours' table, and the logarithm of the count.
+
+    Items that nobody has taken in training have no such vector.
+    """
+    from scipy import sparse
+    from scipy.sparse.linalg import svds
+
+    from llmrec.retrieval import neighbours
+
+    log = split.log
+    taken = np.bincount(log.item[split.part == TRAIN], minlength=len(log.items))
+    table: Any = neighbours.fit(split).weights
+    table = sparse.csr_array((table + table.T) / 2, dtype=np.float64)
+    count = max(1, min(width, table.shape[0] - 2))
+    start = np.random.default_rng(0).normal(size=table.shape[0])
+    left, strength, _ = svds(table, k=count, v0=start)
+    order = np.argsort(-strength)
+    places = left[:, order] * np.sqrt(strength[order])
+    places *= np.where(np.take_along_axis(places, np.abs(places).argmax(axis=0)[None], axis=0) < 0, -1, 1)  # one sign
+    lengths = np.linalg.norm(places, axis=1, keepdims=True)
+    places = places / np.where(lengths > 0, lengths, 1) * np.sqrt(count)
+    found = np.concatenate([places, np.log1p(taken)[:, None]], axis=1).astype(np.float32)
+    found[taken == 0] = np.nan
+    return np.asarray(found, dtype=np.float32)

@@ -1,0 +1,180 @@
+"""The model that ranks and talks: a stock image-text-to-text model whose vocabulary goes on with the catalogue's items.
+
+Token ids from `vocabulary` on are items: `vocabulary + code`. Their input vectors and their answers come from
+`ItemWords`; everything else is the stock model. A position whose next token is an item learns by a softmax over all
+items, a position whose next token is text by a softmax over the text's vocabulary.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from llmrec.modeling.adapters import language_model
+from llmrec.modeling.base import Base
+from llmrec.modeling.words import ItemWords
+
+IGNORED = -100
+AMONG_TEXT = 256  # items that stand against the right word of a text
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The parts of a batch's loss, as sums, and over how many targets each is."""
+
+    item: Tensor
+    items: int
+    text: Tensor
+    texts: int
+
+
+class Ranker(nn.Module):
+    """Model, adapter and item words as one module: a batch in, its loss out."""
+
+    def __init__(
+        self, base: Base, model: Any, words: ItemWords, *, soft: int = 0, text_weight: float = 1.0, sampled: int = 0
+    ):
+        super().__init__()
+        self.model = model  # the base model itself, or PEFT's around it
+        self.words = words
+        self.soft = nn.Embedding(soft, base.hidden)
+        nn.init.normal_(self.soft.weight, std=float(base.model.get_input_embeddings().weight.float().std()))
+        self.vocabulary = base.vocabulary
+        self.picture_token = base.picture_token
+        self.text_weight = text_weight
+        self.sampled = sampled
+        self.config = base.model.config
+        self.generation_config = base.model.generation_config
+
+    @property
+    def stock(self) -> Any:
+        """The stock model inside of any adapter."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    def add_model_tags(self, tags: Sequence[str] | str) -> None:
+        """TRL marks the models that it tunes."""
+        self.stock.add_model_tags(tags)
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """Trade time for memory, in the stock model."""
+        self.stock.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+        self.stock.enable_input_require_grads()
+
+    def embedded(self, tokens: Tensor, pictures: Tensor | None) -> Tensor:
+        """Input vectors: text from the model's table, items from their words, pictures as their visual tokens."""
+        is_item = tokens >= self.vocabulary
+        table = self.stock.get_input_embeddings()
+        vectors: Tensor = table(tokens.masked_fill(is_item, 0))
+        if is_item.any():
+            codes, place = torch.unique(tokens[is_item] - self.vocabulary, return_inverse=True)
+            made = self.words.inputs(codes).to(vectors.dtype)
+            # Gemma multiplies what its table gives; an item's word is what the model is to see.
+            vectors = vectors.masked_scatter(is_item[..., None], made[place])
+        if pictures is not None and len(pictures):
+            here = tokens == self.picture_token
+            if int(here.sum()) != len(pictures):
+                raise ValueError(f"{int(here.sum())} places for visual tokens, but {len(pictures)} of them")
+            vectors = vectors.masked_scatter(here[..., None], pictures[:, 0].to(vectors.dtype))
+        return vectors
+
+    def hidden(
+        self, tokens: Tensor, mask: Tensor, pictures: Tensor | None = None, grids: Tensor | None = None
+    ) -> Tensor:
+        """The last hidden states, after the final norm."""
+        embedded, positions = self.embedded(tokens, pictures), self.positions(tokens, mask, grids)
+        ahead = len(self.soft.weight)
+        if ahead:
+            rows = len(tokens)
+            prompt = self.soft.weight.to(embedded.dtype).expand(rows, -1, -1)
+            embedded = torch.cat([prompt, embedded], dim=1)
+            mask = torch.cat([mask.new_ones(rows, ahead), mask], dim=1)
+            first = torch.arange(ahead, device=positions.device).expand(*positions.shape[:-1], ahead)
+            positions = torch.cat([first, positions + ahead], dim=-1)
+        given: dict[str, Any] = {"inputs_embeds": embedded, "attention_mask": mask, "position_ids": positions}
+        if pictures is not None and pictures.shape[1] > 1:  # what Qwen3-VL adds in its first layers
+            here = tokens == self.picture_token
+            given["visual_pos_masks"] = torch.cat([here.new_zeros(len(tokens), ahead), here], dim=1)
+            given["deepstack_visual_embeds"] = list(pictures[:, 1:].to(given["inputs_embeds"].dtype).unbind(dim=1))
+        found = language_model(self.stock)(**given, use_cache=False)
+        state: Tensor = found.last_hidden_state[:, ahead:]
+        return state
+
+    def positions(self, tokens: Tensor, mask: Tensor, grids: Tensor | None) -> Tensor:
+        """Where each token stands; models that count a picture by its rows and columns say so themselves."""
+        plain = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        if grids is None or not hasattr(self.stock.model, "get_rope_index"):
+            return plain
+        text = tokens.masked_fill(tokens >= self.vocabulary, 0)
+        kinds = (tokens == self.picture_token).int()
+        found: Tensor = self.stock.model.get_rope_index(
+            input_ids=text, mm_token_type_ids=kinds, image_grid_thw=grids, attention_mask=mask
+        )[0]
+        return found
+
+    def forward(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        pictures: Tensor | None = None,
+        grids: Tensor | None = None,
+    ) -> dict[str, Any]:
+        """The loss of a batch, with its parts."""
+        hidden = self.hidden(tokens, mask, pictures, grids)[:, :-1]
+        labels = labels[:, 1:]
+        losses = self.losses(hidden, labels)
+        total = losses.item / max(1, losses.items) + self.text_weight * losses.text / max(1, losses.texts)
+        return {"loss": total, "losses": losses}
+
+    def losses(self, hidden: Tensor, labels: Tensor) -> Losses:
+        """Sums of both losses over the positions that have a label."""
+        items, texts = labels >= self.vocabulary, (labels >= 0) & (labels < self.vocabulary)
+        zero = hidden.sum() * 0.0  # keeps every parameter in the graph, as several processes need it
+        item_loss = text_loss = zero.float()
+        if items.any():
+            questions = self.words.questions(hidden[items])
+            item_loss = self._item_loss(questions, labels[items] - self.vocabulary)
+        if texts.any():
+            text_loss = self._text_loss(hidden[texts], labels[texts])
+        return Losses(item_loss, int(items.sum()), text_loss, int(texts.sum()))
+
+    def _text_loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """Softmax over the text's vocabulary and some items: where text belongs, no item may come up."""
+        logits = self.stock.get_output_embeddings()(hidden).float()
+        count = len(self.words.content)
+        drawn = torch.randint(count, (min(count, AMONG_TEXT),), device=labels.device)
+        items = (self.words.questions(hidden) @ self.words.outputs(drawn).T).float()
+        items = items + math.log(count / len(drawn))  # each stands for those that were not drawn
+        return nn.functional.cross_entropy(torch.cat([logits, items], dim=1), labels, reduction="sum")
+
+    def _item_loss(self, questions: Tensor, codes: Tensor) -> Tensor:
+        """Softmax over all items, or over some drawn for the batch and corrected for how likely they were drawn."""
+        count = len(self.words.content)
+        if not self.sampled or self.sampled >= count:
+            logits = questions @ self.words.outputs().T
+            return nn.functional.cross_entropy(logits.float(), codes, reduction="sum")
+        own, place = torch.unique(codes, return_inverse=True)
+        drawn = torch.randint(count, (self.sampled,), device=codes.device)
+        drawn = drawn[~torch.isin(drawn, own)]
+        logits = (questions @ self.words.outputs(torch.cat([own, drawn])).T).float()
+        # A drawn item stands for all that were not: its weight is the inverse of its chance to be drawn.
+        logits[:, len(own) :] += math.log((count - len(own)) / max(1, len(drawn)))
+        return nn.functional.cross_entropy(logits, place, reduction="sum")
+
+    @torch.no_grad()
+    def scores(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        answers: Tensor,
+        pictures: Tensor | None = None,
+        grids: Tensor | None = None,
+    ) -> Tensor:
+        """Scores of all items at the last position of each row; `answers` are `words.outputs()`, made once."""
+        hidden = self.hidden(tokens, mask, pictures, grids)
+        last = mask.sum(dim=1) - 1
+        questions = self.words.questions(hidden[torch.arange(len(tokens), device=tokens.device), last])
+        return (questions @ answers.T).float()

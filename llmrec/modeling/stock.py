@@ -1,0 +1,304 @@
+"""Stock model folders: any image-text-to-text model, with item words, as plain transformers and vLLM load it.
+
+config.json …                 the model's own files, as transformers writes them
+model-0000i-of-0000n.…        its weights under the Hub's names
+items-00000000.safetensors    the input and the output table of a model with item words, and which item has which row
+model.safetensors.index.json  which file holds which weight; a refresh of the items changes this and the file above
+"""
+
+import copy
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers.core_model_loading import revert_weight_conversion
+from transformers.modeling_utils import remove_tied_weights_from_state_dict
+
+from llmrec.artifact import read_json, staged_file, write_json
+from llmrec.errors import InputError
+from llmrec.modeling.vocabulary import extend_tokenizer
+from llmrec.tokens import TOKENIZER_FILE
+
+CONFIG, INDEX, WHOLE = "config.json", "model.safetensors.index.json", "model.safetensors"
+_FILES = (
+    *(CONFIG, "generation_config.json", INDEX, TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json"),
+    *("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json", "chat_template.jinja"),
+)
+_WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|items-\d{8}\.safetensors")
+_TOWERS = ("clip_vision_model", "siglip_vision_model")
+
+
+@dataclass(frozen=True)
+class ItemTable:
+    """Items by number with their input vectors, as the layers read them, and their output vectors (items x hidden)."""
+
+    ids: Sequence[str]
+    inputs: Tensor
+    outputs: Tensor
+    spare: int = 0
+    """How many rows more for items to come."""
+
+
+@dataclass(frozen=True)
+class StockWords:
+    """Which items a stock folder knows: item number i is the token id `first + i`.
+
+    A row without an item is None when it never had one, and empty when its item was removed.
+    """
+
+    first: int
+    ids: tuple[str | None, ...]
+
+    def tokens(self) -> dict[str, int]:
+        """The token id of each item."""
+        return {item: self.first + number for number, item in enumerate(self.ids) if item}
+
+    def free(self) -> list[int]:
+        """The rows for new items; those of removed items come last, for an old prompt may still speak of them."""
+        return sorted((number for number, item in enumerate(self.ids) if not item), key=lambda n: self.ids[n] == "")
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What the file of the tables says about itself."""
+
+    words: StockWords
+    read: str
+    write: str
+    scale: float
+    """What the model multiplies an input row with, which is therefore divided by it here."""
+
+
+def stock_names(folder: Path) -> set[str]:
+    """The names that a stock folder may hold, with those of the weights that lie there: what may be replaced."""
+    there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    return {*_FILES, *(name for name in there if _WEIGHTS.fullmatch(name))}
+
+
+def write_stock(
+    model: Any, processor: Any, folder: Path, *, words: ItemTable | None = None, shard: str = "2GB"
+) -> StockWords | None:
+    """Write a model into a folder, which the caller stages; with `words` the vocabulary goes on with the items."""
+    if getattr(model, "hf_quantizer", None) is not None:
+        raise InputError("The model is quantised, but a stock folder holds whole weights. Load it without quantisation")
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = remove_tied_weights_from_state_dict(model.state_dict(), model)
+    processor.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    _write_config(model, folder)
+    if words is None:
+        _write_weights(_hub_names(model, weights), folder, shard, beside={})
+        return None
+    _check(words.ids, words.inputs, words.outputs, width=model.get_input_embeddings().weight.shape[1])
+    rows: list[str | None] = [*words.ids, *[None] * words.spare]
+    known = StockWords(extend_tokenizer(folder, len(rows)), tuple(rows))
+    read, write, scale = _extended(model, words, known)
+    _untie(folder, len(read))
+    places = [_name_of(model, model.get_input_embeddings()), _name_of(model, model.get_output_embeddings())]
+    for name in places:
+        weights.pop(name, None)
+    hub = [next(iter(_hub_names(model, {name: read}))) for name in places]
+    if hub[0].startswith("language_model.model.") and hub[1] == "lm_head.weight":
+        hub[1] = "language_model.lm_head.weight"  # a tied head was not in the file, so its renaming is not remembered
+    beside = _write_tables(folder, _Tables(known, hub[0], hub[1], scale), read, write, number=0)
+    _write_weights(_hub_names(model, weights), folder, shard, beside=beside)
+    return known
+
+
+def read_words(folder: Path) -> StockWords:
+    """Which items a stock folder knows."""
+    return _open_tables(folder)[1].words
+
+
+def refresh_words(
+    folder: Path, ids: Sequence[str], inputs: Tensor, outputs: Tensor, *, removed: Sequence[str] = ()
+) -> StockWords:
+    """Give items new vectors, and new items the next free rows; an item keeps its row as long as it is there.
+
+    Only the file of the two tables is written anew, beside the old one; then the index names the new one. A process
+    that is killed leaves the folder as it was, and a reader sees the one state or the other. The old file stays until
+    the next refresh, for readers that have begun.
+    """
+    old, tables = _open_tables(folder)
+    with safe_open(old, "pt") as file:
+        read, write = file.get_tensor(tables.read), file.get_tensor(tables.write)
+    _check(ids, inputs, outputs, width=read.shape[1])
+    words = tables.words
+    numbers = {item: number for number, item in enumerate(words.ids) if item}
+    unknown = [item for item in removed if item not in numbers]
+    if unknown:
+        raise InputError(f"{folder} has no item {unknown[0]!r}, so it cannot be removed. Check the ids")
+    both = set(removed) & set(ids)
+    if both:
+        raise InputError(f"The item {min(both)!r} is to be removed and to be set at once. Do one of the two")
+    rows, free = list(words.ids), words.free()
+    new = [item for item in ids if item not in numbers]
+    if len(new) > len(free):
+        raise InputError(
+            f"{folder} has {len(free):,} free rows, but {len(new):,} items are new. Remove items that are gone, "
+            "or merge the run again with more spare rows"
+        )
+    for item, number in zip(new, free[: len(new)], strict=True):
+        numbers[item], rows[number] = number, item
+    places = torch.tensor([words.first + numbers[item] for item in ids], dtype=torch.long)
+    read[places] = (inputs.detach().cpu().float() / tables.scale).to(read.dtype)
+    write[places] = outputs.detach().cpu().to(write.dtype)
+    for item in removed:
+        write[words.first + numbers[item]] = 0
+        rows[numbers[item]] = ""
+    refreshed = StockWords(words.first, tuple(rows))
+    for left in folder.glob("items-*.safetensors"):
+        if left != old:
+            left.unlink()
+    number = int(old.stem.removeprefix("items-")) + 1
+    beside = _write_tables(
+        folder, _Tables(refreshed, tables.read, tables.write, tables.scale), read, write, number=number
+    )
+    index = _index(folder)
+    index["weight_map"] |= beside
+    with staged_file(folder / INDEX, mark="weight_map") as partial:
+        write_json(partial, index)
+    return refreshed
+
+
+def _check(ids: Sequence[str], inputs: Tensor, outputs: Tensor, *, width: int) -> None:
+    seen: set[str] = set()
+    for item in ids:
+        if not item or item in seen:
+            raise InputError(f"The item id {item!r} is {'empty' if not item else 'there twice'}. Each needs its own")
+        seen.add(item)
+    for what, table in (("input", inputs), ("output", outputs)):
+        if tuple(table.shape) != (len(ids), width):
+            raise InputError(
+                f"{len(ids):,} items need {what} vectors of the shape {len(ids)} x {width}, "
+                f"but they are {' x '.join(map(str, table.shape))}. Make them for this model and these items"
+            )
+        if not bool(torch.isfinite(table).all()):
+            row = int((~torch.isfinite(table).all(dim=1)).nonzero()[0])
+            raise InputError(f"The {what} vector of the item {ids[row]!r} holds NaN or infinity. Check how it was made")
+
+
+def _extended(model: Any, words: ItemTable, known: StockWords) -> tuple[Tensor, Tensor, float]:
+    """The model's two tables with the rows of the items."""
+    reading, writing = model.get_input_embeddings(), model.get_output_embeddings()
+    if getattr(writing, "bias", None) is not None:
+        raise InputError("The model's output table has a bias, which item words do not have. Take another model")
+    first, items, rows = known.first, len(words.ids), len(reading.weight)
+    if first > min(rows, len(writing.weight)):
+        raise InputError(
+            f"The tokenizer goes up to the id {first - 1:,}, but the model's table has {rows:,} rows. "
+            "They do not belong together: check the model folder"
+        )
+    # Gemma multiplies what its table gives by the root of its width, which vLLM does as well.
+    scale = float(getattr(reading, "embed_scale", 1.0))
+    read = torch.zeros(max(rows, first + len(known.ids)), reading.weight.shape[1], dtype=model.dtype)
+    write = torch.zeros_like(read)
+    read[:rows] = reading.weight.detach().cpu()
+    write[: len(writing.weight)] = writing.weight.detach().cpu()
+    inputs = words.inputs.detach().cpu().float() / scale
+    read[first : first + items] = inputs.to(read.dtype)
+    write[first : first + items] = words.outputs.detach().cpu().to(write.dtype)
+    # A free row reads as the mean of the items and answers nothing: its score is 0 wherever it is asked for.
+    read[first + items : first + len(known.ids)] = inputs.mean(dim=0).to(read.dtype)
+    write[first + items : first + len(known.ids)] = 0
+    return read, write, scale
+
+
+def _name_of(model: Any, module: Any) -> str:
+    return next(f"{name}.weight" for name, there in model.named_modules() if there is module)
+
+
+def _hub_names(model: Any, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as models on the Hub call them.
+
+    transformers renames back what it renamed at loading, but for the towers of CLIP and SigLIP inside of another
+    model, whose inner name it leaves out; vLLM asks for it, and transformers takes both.
+    """
+    hub: dict[str, Tensor] = revert_weight_conversion(model, dict(weights))
+    if getattr(getattr(model.config, "vision_config", None), "model_type", None) not in _TOWERS:
+        return hub
+    inner = re.compile(r"^(model\.)?vision_tower\.(?!vision_model\.)")
+    return {inner.sub(r"\1vision_tower.vision_model.", name): value for name, value in hub.items()}
+
+
+def _write_config(model: Any, folder: Path) -> None:
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    config.dtype = model.dtype
+    config.save_pretrained(folder)
+
+
+def _untie(folder: Path, rows: int) -> None:
+    """Say in the config that the vocabulary has so many rows and that the output table is one of its own."""
+    config = read_json(folder, CONFIG, kind="a model folder", remedy="Write it again")
+    for part in (config, config.get("text_config", {})):
+        part["tie_word_embeddings"] = False
+        if part is not config or "vocab_size" in config:
+            part["vocab_size"] = rows
+    write_json(folder / CONFIG, config)
+
+
+def _write_weights(weights: Mapping[str, Tensor], folder: Path, shard: str, *, beside: Mapping[str, str]) -> None:
+    split = split_torch_state_dict_into_shards(
+        dict(weights), filename_pattern="model{suffix}.safetensors", max_shard_size=shard
+    )
+    where = dict(beside)
+    for file, names in split.filename_to_tensors.items():
+        # A file of the plain name would be taken for all there is.
+        name = "model-00001-of-00001.safetensors" if beside and file == WHOLE else file
+        content = {weight: weights[weight].detach().cpu().contiguous() for weight in names}
+        _save(content, folder / name, {"format": "pt"})
+        where |= dict.fromkeys(names, name)
+    if beside or split.is_sharded:
+        size = sum((folder / file).stat().st_size for file in set(where.values()))
+        write_json(folder / INDEX, {"metadata": {"total_size": size}, "weight_map": dict(sorted(where.items()))})
+
+
+def _save(content: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    save_file(dict(content), path, metadata=metadata)
+    shutil.copymode(path.parent / CONFIG, path)  # safetensors lets the owner alone read, but a server may be another
+
+
+def _write_tables(folder: Path, tables: _Tables, read: Tensor, write: Tensor, *, number: int) -> dict[str, str]:
+    """Write the two tables with what they say about themselves; returns which file holds which."""
+    about = {
+        "first": tables.words.first,
+        "ids": tables.words.ids,
+        "input": tables.read,
+        "output": tables.write,
+        "scale": tables.scale,
+    }
+    name = f"items-{number:08}.safetensors"
+    with staged_file(folder / name, mark="") as partial:
+        metadata = {"format": "pt", "items": json.dumps(about, ensure_ascii=False)}
+        _save({tables.read: read, tables.write: write}, partial, metadata)
+    return {tables.read: name, tables.write: name}
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    kind, remedy = "a model with item words", "Write one with: llmrec merge RUN --out MODEL"
+    return read_json(folder, INDEX, kind=kind, remedy=remedy)
+
+
+def _open_tables(folder: Path) -> tuple[Path, _Tables]:
+    """The file that the index names for the tables, and what it says about itself."""
+    named = {name for name in _index(folder)["weight_map"].values() if name.startswith("items-")}
+    if len(named) != 1:
+        raise InputError(
+            f"{folder} is a model without item words: its index names no items-….safetensors. "
+            "Write one with: llmrec merge RUN --out MODEL"
+        )
+    path = Path(folder) / named.pop()
+    with safe_open(path, "pt") as file:
+        about = json.loads(file.metadata()["items"])
+    words = StockWords(about["first"], tuple(about["ids"]))
+    return path, _Tables(words, about["input"], about["output"], about["scale"])

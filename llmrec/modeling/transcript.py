@@ -1,0 +1,106 @@
+"""Chats as the tokens that a model reads: text by its tokenizer, pictures as their places, items as their words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from llmrec.modeling.album import Album
+from llmrec.modeling.base import Base
+from llmrec.modeling.ranker import IGNORED
+from llmrec.prompts import Turn
+from llmrec.shelf import Piece, Word, pieces
+
+KNOWN_TEXTS = 50_000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sequence of tokens, what is to be learnt at each of them, and the items whose pictures stand in it."""
+
+    tokens: list[int]
+    labels: list[int]
+    pictures: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass
+class Transcriber:
+    """Writes chats as tokens of one model."""
+
+    base: Base
+    album: Album
+    _known: dict[str, list[int]] = field(default_factory=dict, repr=False)
+
+    def words(self, text: str) -> list[int]:
+        """The tokens of a text; short ones are kept, since prompts repeat them."""
+        found = self._known.get(text)
+        if found is None:
+            found = list(self.base.tokenizer(text, add_special_tokens=False)["input_ids"])
+            if len(self._known) < KNOWN_TEXTS:
+                self._known[text] = found
+        return found
+
+    def tokens(self, parts: Sequence[Piece]) -> list[int]:
+        """The tokens of text, pictures and item words in their order."""
+        found: list[int] = []
+        for part in parts:
+            if isinstance(part, str):
+                found += self.words(part)
+            elif isinstance(part, Word):
+                found.append(self.base.vocabulary + part.code)
+            else:
+                found += self.album.places(part)
+        return found
+
+    def chat(self, turns: Sequence[Turn], *, open: bool = True) -> list[Piece]:
+        """A conversation with the model's chat template around it; with `open` it ends where the answer begins."""
+        messages = [{"role": turn.role, "content": [{"type": "text", "text": turn.text}]} for turn in turns]
+        text = self.base.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=open)
+        return pieces(text)
+
+    def prompt(self, turns: Sequence[Turn]) -> Line:
+        """A prompt up to where its answer begins."""
+        asked = self.chat(turns)
+        tokens = self.tokens(asked)
+        return Line(tokens, [IGNORED] * len(tokens), tuple(part for part in asked if isinstance(part, int)))
+
+    def talk(self, turns: Sequence[Turn], answer: str) -> Line:
+        """A prompt and its answer: the answer is learnt, and that it ends."""
+        asked = self.prompt(turns)
+        said = [*self.tokens(pieces(answer)), self.end]
+        return Line(asked.tokens + said, asked.labels + said, asked.pictures)
+
+    def walk(self, turns: Sequence[Turn], *, learn: bool = True) -> Line:
+        """A history up to its last item, each item learnt from those before it."""
+        told = self.chat(turns, open=False)
+        last = max((place for place, part in enumerate(told) if isinstance(part, Word)), default=None)
+        tokens = self.tokens(told if last is None else told[: last + 1])
+        labels = [token if learn and token >= self.base.vocabulary else IGNORED for token in tokens]
+        return Line(tokens, labels)
+
+    @cached_property
+    def end(self) -> int:
+        """The token that ends an answer."""
+        return int(self.base.tokenizer.eos_token_id)
+
+
+def batch(lines: Sequence[Line], *, pad: int, album: Album | None = None) -> dict[str, Tensor]:
+    """Lines of about the same length as one batch, filled on the right."""
+    longest = max(len(line) for line in lines)
+    tokens = np.full((len(lines), longest), pad, dtype=np.int64)
+    labels = np.full((len(lines), longest), IGNORED, dtype=np.int64)
+    mask = np.zeros((len(lines), longest), dtype=np.int64)
+    for row, line in enumerate(lines):
+        tokens[row, : len(line)], labels[row, : len(line)] = line.tokens, line.labels
+        mask[row, : len(line)] = 1
+    made = {"tokens": torch.from_numpy(tokens), "mask": torch.from_numpy(mask), "labels": torch.from_numpy(labels)}
+    shown = [code for line in lines for code in line.pictures]
+    if shown and album is not None:
+        made |= album.visible(shown)
+    return made

@@ -1,0 +1,124 @@
+"""Item words: the projectors that turn an item's content into its input vector and its output vector."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from llmrec.modeling.bank import Bank
+
+
+class ItemWords(nn.Module):
+    """Reads an item's content into the model's space (input) and writes it as an answer (output).
+
+    The score of an item at a position is `ask(hidden) . write(content)`: as a product of the hidden state with
+    `ask.T write(content)` it is one row of a stock output table, and the whole is one row of a stock embedding.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    content: Tensor
+    known: Tensor
+
+    def __init__(
+        self,
+        bank: Bank,
+        hidden: int,
+        *,
+        size: float,
+        rank: int = 256,
+        width: int = 768,
+        dropout: float = 0.1,
+        forget: float = 0.2,
+        learnt: bool = False,
+    ):
+        super().__init__()
+        self.widths = bank.widths
+        self.hidden, self.rank, self.dropout, self.forget = hidden, rank, dropout, forget
+        tables, mean, scale = [], [], []
+        for table in bank.vectors.values():
+            tables.append(table)
+            mean.append(np.nan_to_num(np.nanmean(table, axis=0)))
+            # One scale a kind, so that strong directions stay strong; the count beside the collaborative vector is one.
+            spread = np.nanstd(table, axis=0)
+            scale.append(np.full(table.shape[1], max(float(np.sqrt((spread**2).mean())), 1e-6)))
+        self.register_buffer("mean", torch.tensor(np.concatenate(mean), dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(np.concatenate(scale), dtype=torch.float32))
+        content, known = self.prepare({kind: torch.from_numpy(table) for kind, table in bank.vectors.items()})
+        self.register_buffer("content", content, persistent=False)
+        self.register_buffer("known", known, persistent=False)
+        entering = content.shape[1] + known.shape[1]
+        self.read = nn.Sequential(nn.Linear(entering, width), nn.GELU(), nn.Linear(width, hidden))
+        self.write = nn.Sequential(nn.Linear(entering, width), nn.GELU(), nn.Linear(width, rank))
+        self.ask = nn.Linear(hidden, rank, bias=False)
+        self.size = nn.Parameter(torch.tensor(float(size)))
+        self.heat = nn.Parameter(torch.tensor(0.0))
+        self.own_input = nn.Embedding(len(bank), hidden if learnt else 0)
+        self.own_output = nn.Embedding(len(bank), rank if learnt else 0)
+        nn.init.zeros_(self.own_input.weight)
+        nn.init.zeros_(self.own_output.weight)
+
+    def prepare(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Content as the projectors take it: standardised, 0 for what is missing; and which kinds there are."""
+        pieces, known, begin = [], [], 0
+        for kind, width in self.widths.items():
+            table = vectors[kind].float()
+            there = torch.isfinite(table).all(dim=1)
+            some = slice(begin, begin + width)
+            table = (table - self.mean[some].to(table.device)) / self.scale[some].to(table.device)
+            pieces.append(torch.where(there[:, None], table, torch.zeros_like(table)))
+            known.append(there.float())
+            begin += width
+        return torch.cat(pieces, dim=1), torch.stack(known, dim=1)
+
+    def _entering(self, content: Tensor, known: Tensor) -> Tensor:
+        """Content and what there is of it; in training whole kinds are forgotten, so that each can do without."""
+        if self.training:
+            kept = torch.ones_like(known)
+            if self.forget and known.shape[1] > 1:
+                kept = (torch.rand_like(known) >= self.forget).float()
+                kept = torch.where((known * kept).sum(dim=1, keepdim=True) > 0, kept, torch.ones_like(kept))
+            known = known * kept
+            widths = torch.tensor(list(self.widths.values()), device=content.device)
+            content = content * torch.repeat_interleave(kept, widths, dim=1)
+            content = nn.functional.dropout(content, self.dropout)
+        return torch.cat([content, known], dim=1)
+
+    def inputs(self, codes: Tensor) -> Tensor:
+        """The input vectors of items by code."""
+        entering = self._entering(self.content[codes], self.known[codes])
+        own = self.own_input(codes) if self.own_input.embedding_dim else 0
+        return self._sized(self.read(entering) + own)
+
+    def outputs(self, codes: Tensor | None = None) -> Tensor:
+        """The answers, `items x rank`: all items, or those of the codes."""
+        content, known = (self.content, self.known) if codes is None else (self.content[codes], self.known[codes])
+        own: Any = 0
+        if self.own_output.embedding_dim:
+            own = self.own_output.weight if codes is None else self.own_output(codes)
+        return self._written(self.write(self._entering(content, known)) + own)
+
+    def questions(self, hidden: Tensor) -> Tensor:
+        """What is asked for at positions with these hidden states."""
+        found: Tensor = self.ask(hidden.to(self.ask.weight.dtype))
+        return found
+
+    @torch.no_grad()
+    def tables(self, vectors: Mapping[str, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """Rows for a stock embedding and a stock output table: for all items, or for new ones by their content."""
+        if vectors is None:
+            codes = torch.arange(len(self.content), device=self.content.device)
+            read, write = self.inputs(codes), self.outputs()
+        else:
+            content, known = self.prepare(vectors)
+            entering = self._entering(content.to(self.mean.device), known.to(self.mean.device))
+            read, write = self._sized(self.read(entering)), self._written(self.write(entering))
+        return read, write @ self.ask.weight
+
+    def _sized(self, vectors: Tensor) -> Tensor:
+        return nn.functional.layer_norm(vectors, (self.hidden,)) * self.size
+
+    def _written(self, vectors: Tensor) -> Tensor:
+        return nn.functional.normalize(vectors, dim=-1) * self.heat.exp()

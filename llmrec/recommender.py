@@ -1,0 +1,101 @@
+"""A tuned run, opened: it ranks all items for histories, and says in words why.
+
+recommender = Recommender.open("work/run", Index.open("work/index"))
+recommender.ranking.score([history])
+recommender.explain(history, item)
+"""
+
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from llmrec.artifact import read_json
+from llmrec.dataset import Dataset
+from llmrec.errors import InputError
+from llmrec.modeling.album import Album
+from llmrec.modeling.bank import Bank
+from llmrec.modeling.transcript import Transcriber
+from llmrec.prompts import Prompts
+from llmrec.retrieval.index import Index
+from llmrec.tuning.material import Walks, picture_paths
+from llmrec.tuning.ranking import ModelRanking
+from llmrec.tuning.recipe import TuningRecipe
+from llmrec.tuning.run import MANIFEST, PROMPTS, REMEDY, open_run
+
+Pictures = Literal["right", "shuffled", "blank", "none"]
+CONTROLS: tuple[Pictures, ...] = ("shuffled", "blank", "none")
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """An opened run with the catalogue that it was tuned on."""
+
+    folder: Path
+    recipe: TuningRecipe
+    ranking: ModelRanking = field(repr=False)
+    write: Transcriber = field(repr=False)
+    prompts: Prompts = field(repr=False)
+    bank: Bank = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: Path | str, index: Index, dataset: Dataset, *, device: str = "auto") -> "Recommender":
+        """Open a run; one that was tuned on other data than the index holds is an error."""
+        folder = Path(folder)
+        manifest = read_json(folder, MANIFEST, kind="a tuned run", remedy=REMEDY)
+        if manifest["dataset"]["fingerprint"] != dataset.fingerprint:
+            raise InputError(
+                f"{folder} was tuned on other data than {dataset.folder} holds (fingerprints differ). "
+                f"Tune again: python -m llmrec.sft RECIPE index={index.folder}"
+            )
+        recipe, base, bank, ranker = open_run(folder, device=device)
+        prompts = Prompts.load(folder / PROMPTS)
+        write = Transcriber(base, Album(base, picture_paths(dataset)))
+        walks = Walks(write, prompts, dataset.name)
+        ranking = ModelRanking(ranker, walks, longest=recipe.walks.longest, batch_tokens=2 * recipe.batch_tokens)
+        return cls(folder, recipe, ranking, write, prompts, bank)
+
+    def control(self, pictures: Pictures, index: Index, *, seed: int = 0) -> ModelRanking:
+        """The same model, shown other pictures: those of other items, an empty one, or none."""
+        words = self.ranking.ranker.words
+        if "picture" not in self.bank.vectors:
+            raise InputError(f"{self.folder} was tuned without pictures, so there is nothing to control")
+        changed = changed_pictures(self.bank.vectors["picture"], pictures, index, seed=seed)
+        vectors = {**self.bank.vectors, "picture": changed}
+        content, known = words.prepare({kind: torch.from_numpy(table) for kind, table in vectors.items()})
+        other = _shallow(words)
+        other.content, other.known = content.to(words.content), known.to(words.known)
+        ranker = _shallow(self.ranking.ranker)
+        ranker.words = other
+        return replace(self.ranking, ranker=ranker, name=f"model, pictures {pictures}")
+
+
+def changed_pictures(table: Any, pictures: Pictures, index: Index, *, seed: int) -> Any:
+    """Picture vectors as they would be with other pictures; items without a picture stay without."""
+    changed = np.array(table)
+    there = np.flatnonzero(np.isfinite(table).all(axis=1))
+    if pictures == "none":
+        changed[there] = np.nan
+    elif pictures == "shuffled":
+        changed[there] = table[np.random.default_rng(seed).permutation(there)]
+    elif pictures == "blank":
+        if index.sights is None:
+            raise InputError(f"{index.folder} knows no pictures, so it cannot look at an empty one")
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "blank.png"
+            Image.new("RGB", (256, 256), (255, 255, 255)).save(path)
+            changed[there] = index.sights.vectors([path])[0]
+    return changed
+
+
+def _shallow(module: Any) -> Any:
+    """A module of its own that shares all weights."""
+    other = module.__new__(type(module))
+    other.__dict__ = {**module.__dict__}
+    for name in ("_buffers", "_modules", "_parameters"):
+        other.__dict__[name] = dict(module.__dict__[name])
+    return other

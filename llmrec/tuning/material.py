@@ -1,0 +1,183 @@
+"""What is learnt from: walks through histories and conversations, cut into batches of nearly equal length."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+
+from llmrec.dataset import Dataset
+from llmrec.examples import ExampleSource
+from llmrec.log import Codes
+from llmrec.modeling.transcript import Line, Transcriber
+from llmrec.progress import Progress
+from llmrec.prompts import Prompts, Turn
+from llmrec.shelf import WORD, Piece, Word, numbered
+from llmrec.splits import TRAIN, Split
+from llmrec.tokens import TokenMeter
+from llmrec.tuning.recipe import TuningRecipe
+
+WALK = "walk"
+FEWEST = 2  # items that a walk needs: one to know, one to guess
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One forward pass: which lines it holds. A walk is (pass, person); a conversation is its place in the list."""
+
+    walks: bool
+    keys: tuple[int, ...]
+    round: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All batches of a run in their order, and how much of them is padding."""
+
+    batches: Sequence[Batch]
+    tokens: int
+    padding: float
+
+
+class Walks:
+    """Lines of histories: for training with chance in them, for asking without."""
+
+    def __init__(self, write: Transcriber, prompts: Prompts, domain: str, *, seed: int = 0):
+        self._write = write
+        self._wordings = prompts.seen(WALK)
+        self._domain = domain
+        self._seed = seed
+
+    def line(self, items: Sequence[int], wording: int = 0, *, learn: bool = False) -> Line:
+        """One history as a line; without items it ends where the first would stand."""
+        template = self._wordings[wording % len(self._wordings)]
+        marks = [numbered(code, WORD) for code in items]
+        context = {"domain": self._domain, "history": marks, "word": numbered(0, WORD)}
+        chat = template.render({name: context[name] for name in template.needs})
+        if items:
+            return self._write.walk(chat.prompt, learn=learn)
+        opening = self._write.walk([*chat.prompt[:-1], Turn("user", chat.prompt[-1].text + numbered(0, WORD))])
+        return Line(opening.tokens[:-1], opening.labels[:-1])
+
+    def trained(self, items: Codes, round: int, person: int, *, longest: int, skip: float) -> Line:
+        """A person's history as it is learnt in one round: a window, some items left out, one of the wordings."""
+        rng = Random(f"{self._seed} {round} {person}")
+        begin = rng.randrange(len(items) - longest + 1) if len(items) > longest else 0
+        window = items[begin : begin + longest].tolist()
+        kept = [item for item in window if rng.random() >= skip] if round else window
+        return self.line(kept if len(kept) >= FEWEST else window, rng.randrange(len(self._wordings)), learn=True)
+
+
+class Material:
+    """All that one run learns from."""
+
+    def __init__(
+        self,
+        recipe: TuningRecipe,
+        dataset: Dataset,
+        split: Split,
+        prompts: Prompts,
+        write: Transcriber,
+        progress: Progress | None = None,
+    ):
+        self.recipe = recipe
+        self.walks = Walks(write, prompts, dataset.name, seed=recipe.seed)
+        self.histories = _histories(split)
+        self.people = [person for person, items in enumerate(self.histories) if len(items) >= FEWEST]
+        self.talks = _talks(recipe, dataset, prompts, write, progress) if recipe.talks.count else []
+        self.plan = self._plan()
+
+    def lines(self, batch: Batch) -> list[Line]:
+        """The lines of one batch."""
+        if not batch.walks:
+            return [self.talks[key] for key in batch.keys]
+        longest, skip = self.recipe.walks.longest, self.recipe.walks.skip
+        return [
+            self.walks.trained(self.histories[person], batch.round, person, longest=longest, skip=skip)
+            for person in batch.keys
+        ]
+
+    def _plan(self) -> Plan:
+        """Every batch of the run. Lines of like length lie together; batches come in a random order."""
+        rng = np.random.default_rng(self.recipe.seed)
+        walks = self.recipe.walks
+        opening = len(self.walks.line([]))
+        lengths = np.array([min(len(items), walks.longest) for items in self.histories]) + opening
+        rounds = max(1, int(np.ceil(walks.passes))) if walks.passes else 1
+        talks = rng.permutation(len(self.talks))
+        shares = np.array_split(talks, rounds)
+        batches: list[Batch] = []
+        real = padded = 0
+        for turn in range(rounds):
+            people = rng.permutation(self.people) if walks.passes else np.zeros(0, dtype=np.int64)
+            if turn + 1 > walks.passes > 0:
+                people = people[: round(len(people) * (walks.passes - turn))]
+            own: list[Batch] = []
+            for is_walk, keys, size in (
+                (True, people, lengths[people] if len(people) else people),
+                (False, shares[turn], np.array([len(self.talks[key]) for key in shares[turn]])),
+            ):
+                for some in _of_like_length(np.asarray(size), self.recipe.batch_tokens, rng):
+                    own.append(Batch(is_walk, tuple(int(key) for key in keys[some]), turn))
+                    real += int(size[some].sum())
+                    padded += int(size[some].max()) * len(some)
+            batches += [own[place] for place in rng.permutation(len(own))]
+        return Plan(batches, real, 1 - real / max(1, padded))
+
+
+def _of_like_length(
+    lengths: npt.NDArray[np.int64], budget: int, rng: np.random.Generator
+) -> list[npt.NDArray[np.int64]]:
+    """Places cut into batches whose longest line times their number stays within the budget."""
+    order = np.lexsort((rng.random(len(lengths)), lengths))
+    found: list[npt.NDArray[np.int64]] = []
+    begin = 0
+    while begin < len(order):
+        end = begin + 1
+        while end < len(order) and int(lengths[order[end]]) * (end + 1 - begin) <= budget:
+            end += 1
+        found.append(order[begin:end])
+        begin = end
+    return found
+
+
+def _histories(split: Split) -> list[Codes]:
+    """What each person took in the training rows, oldest first."""
+    log = split.log
+    trained = split.part == TRAIN
+    return [log.item[begin:end][trained[begin:end]] for begin, end in zip(log.start[:-1], log.start[1:], strict=True)]
+
+
+def _talks(
+    recipe: TuningRecipe, dataset: Dataset, prompts: Prompts, write: Transcriber, progress: Progress | None
+) -> list[Line]:
+    """The conversations of a run as lines."""
+    meter = TokenMeter(write.base.tokenizer, write.album.usual)
+    source = ExampleSource(dataset, prompts, meter, recipe.talks.examples, progress, history_words=True)
+    rows = source.rows("train")
+    lines: list[Line] = []
+    for begin in range(0, len(rows), 512):
+        some = rows[begin : begin + 512]
+        for example in source.examples(some, source.said(some), "train"):
+            turns = [Turn(role, written(said)) for role, said in example.prompt]
+            lines.append(write.talk(turns, example.answer))
+            if len(lines) == recipe.talks.count:
+                return lines
+        if progress:
+            progress("making conversations", len(lines), recipe.talks.count)
+    return lines
+
+
+def written(parts: Sequence[Piece]) -> str:
+    """Pieces as text with their marks."""
+    return "".join(
+        part if isinstance(part, str) else numbered(part.code, WORD) if isinstance(part, Word) else numbered(part)
+        for part in parts
+    )
+
+
+def picture_paths(dataset: Dataset) -> list[Path | None]:
+    """The picture file of each item."""
+    return [dataset.picture(image) for image in dataset.items.select("image").collect()["image"].to_list()]

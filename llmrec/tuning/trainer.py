@@ -1,0 +1,190 @@
+"""TRL's SFTTrainer on our batches: both losses, two learning rates, checkpoints that are whole, a watch on ranking."""
+
+import logging
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from datasets import Dataset as Table
+from transformers import TrainerCallback
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from llmrec.errors import ConfigError, LlmrecError
+from llmrec.modeling.album import Album
+from llmrec.modeling.base import Base
+from llmrec.modeling.ranker import Ranker
+from llmrec.modeling.transcript import batch
+from llmrec.tuning.material import Material
+from llmrec.tuning.recipe import TuningRecipe
+from llmrec.tuning.run import CHECKPOINTS, load_weights, save_weights
+
+log = logging.getLogger(__name__)
+
+WHOLE = "whole"  # a file in each checkpoint that was written to its end
+OURS = (
+    "output_dir",
+    "max_length",
+    "packing",
+    "per_device_train_batch_size",
+    "num_train_epochs",
+    "remove_unused_columns",
+)
+Watch = Callable[[], Mapping[str, float]]
+
+
+def settings(recipe: TuningRecipe, device: str, dtype: torch.dtype) -> SFTConfig:
+    """The recipe's trainer section with our defaults under it."""
+    import dataclasses
+
+    taken = sorted(set(recipe.trainer) & set(OURS))
+    if taken:
+        raise ConfigError(f"trainer.{taken[0]} is set by llmrec itself: batches and passes are planned before the run")
+    known = {field.name for field in dataclasses.fields(SFTConfig)}
+    unknown = [name for name in recipe.trainer if name not in known]
+    if unknown:
+        import difflib
+
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        raise ConfigError(
+            f"unknown key trainer.{unknown[0]}: {f'did you mean trainer.{near[0]}?' if near else 'see TRL’s SFTConfig'}"
+        )
+    chosen: dict[str, Any] = {
+        "learning_rate": 3e-4,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.03,
+        "weight_decay": 0.01,
+        "max_grad_norm": 1.0,
+        "gradient_accumulation_steps": 1,
+        "gradient_checkpointing": False,
+        "logging_steps": 10,
+        "save_strategy": "steps",
+        "save_steps": 0.2,
+        "save_total_limit": 1,
+        "report_to": "none",
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": device.startswith("cuda"),
+        "disable_tqdm": None,
+        **recipe.trainer,
+    }
+    return SFTConfig(
+        output_dir=str(recipe.out / CHECKPOINTS),
+        per_device_train_batch_size=1,  # one row is one batch of the plan
+        num_train_epochs=1,
+        max_length=None,
+        packing=False,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        bf16=dtype is torch.bfloat16,
+        fp16=dtype is torch.float16,
+        use_cpu=device == "cpu",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        **chosen,
+    )
+
+
+class Tuner(SFTTrainer):
+    """Trains a `Ranker`. A row of its dataset is a whole batch of the plan, so that padding is known beforehand."""
+
+    def __init__(
+        self, recipe: TuningRecipe, base: Base, ranker: Ranker, material: Material, album: Album, watch: Watch
+    ):
+        pad = base.tokenizer.pad_token_id
+        pad = base.tokenizer.eos_token_id if pad is None else pad
+
+        def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
+            return batch(material.lines(material.plan.batches[rows[0]["batch"]]), pad=pad, album=album)
+
+        self._recipe = recipe
+        self._sums: dict[str, float] = defaultdict(float)
+        super().__init__(
+            model=cast(Any, ranker),  # any module will do that names its config
+            args=settings(recipe, str(base.model.device.type), base.model.dtype),
+            train_dataset=Table.from_dict({"batch": list(range(len(material.plan.batches)))}),
+            data_collator=collate,
+            processing_class=base.processor,
+            callbacks=[_Watch(self, watch, recipe.watch)] if recipe.watch else None,
+        )
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """The plan's own order: it is random already, and a run that goes on must meet the same batches."""
+        from torch.utils.data import SequentialSampler
+
+        return SequentialSampler(cast(Any, self.train_dataset if train_dataset is None else train_dataset))
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The batch's loss; what is not a number stops the run before it reaches the weights."""
+        del num_items_in_batch  # batches are weighed alike: they hold about as many tokens each
+        try:
+            found = model(**inputs)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise LlmrecError(
+                f"Memory ran out with batches of {self._recipe.batch_tokens} tokens. Lower batch_tokens (and raise "
+                "trainer.gradient_accumulation_steps), or set trainer.gradient_checkpointing=true"
+            ) from error
+        loss, parts = found["loss"], found["losses"]
+        if not torch.isfinite(loss):
+            raise LlmrecError(
+                f"The loss is {loss.item()} at step {self.state.global_step}, so the run stops; the last checkpoint is "
+                "good. Lower trainer.learning_rate or words.learning_rate"
+            )
+        self._metrics["train"]["tokens"].append(float(inputs["mask"].sum()))
+        if parts.items:
+            self._metrics["train"]["item_loss"].append(float(parts.item.detach()) / parts.items)
+        if parts.texts:
+            self._metrics["train"]["text_loss"].append(float(parts.text.detach()) / parts.texts)
+        return (loss, found) if return_outputs else loss
+
+    def create_optimizer(self, model: Any = None) -> Any:  # noqa: ARG002  # the trainer's signature
+        """AdamW with one rate for the adapter and another for the item words."""
+        if self.optimizer is None:
+            ranker = self.accelerator.unwrap_model(self.model)
+            words = [value for value in ranker.words.parameters() if value.requires_grad]
+            rest = [value for value in ranker.model.parameters() if value.requires_grad]
+            groups = [{"params": words, "lr": self._recipe.words.learning_rate}]
+            if rest:
+                groups.append({"params": rest, "lr": self.args.learning_rate})
+            self.optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay)
+        return self.optimizer
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Only what is tuned, as safetensors; the base stays where it is."""
+        del state_dict
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_weights(self.accelerator.unwrap_model(self.model), folder)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        cast(Any, super())._save_checkpoint(model, trial)
+        (Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}" / WHOLE).touch()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        load_weights(self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; those that were not are removed."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    for path in found:
+        if not (path / WHOLE).exists():
+            shutil.rmtree(path)
+    whole = [path for path in found if path.exists()]
+    return whole[-1] if whole else None
+
+
+class _Watch(TrainerCallback):
+    """Measures the ranking of held-out people now and then, and at the end."""
+
+    def __init__(self, tuner: Tuner, watch: Watch, times: int):
+        self._tuner, self._watch, self._times = tuner, watch, times
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:  # noqa: ARG002
+        every = max(1, state.max_steps // self._times)
+        if (state.global_step % every == 0 or state.global_step == state.max_steps) and state.is_world_process_zero:
+            self._tuner.log(dict(self._watch()))
