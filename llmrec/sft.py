@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if asked.recipe is None:
         parser.error("a recipe is needed, such as train/starter.yaml")
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log file shows each line at once
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for name in ("httpx", "datasets", "accelerate", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)

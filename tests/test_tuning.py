@@ -1,22 +1,34 @@
 """Tuning, from a recipe to a merged model, on tiny random models of every class."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image as PictureFile
+from safetensors.torch import load_file
 from shops import shop
 from tiny_models import KINDS, tiny_model
 
 from llmrec.config import build
 from llmrec.dataset import Dataset
+from llmrec.errors import InputError, LlmrecError
 from llmrec.merge import merge
+from llmrec.modeling.album import Album
+from llmrec.modeling.bank import make_bank
+from llmrec.modeling.base import load_base
+from llmrec.modeling.ranker import IGNORED, Ranker
+from llmrec.modeling.transcript import Transcriber
+from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index, IndexRecipe, make_index
 from llmrec.retrieval.sasrec import SasRecRecipe
-from llmrec.tuning.material import Walks
+from llmrec.splits import TRAIN
+from llmrec.tuning.material import Material, Walks, picture_paths
 from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
-from llmrec.tuning.run import open_run
+from llmrec.tuning.run import new_ranker, open_run
 from llmrec.tuning.stage import tune
 
 ROOT = Path(__file__).parent.parent
@@ -51,10 +63,6 @@ def recipe_for(index: Index, model: Path, out: Path, **changes: object) -> Tunin
 
 
 def ranking_of(folder: Path, dataset: Dataset) -> ModelRanking:
-    from llmrec.modeling.album import Album
-    from llmrec.modeling.transcript import Transcriber
-    from llmrec.prompts import Prompts
-
     recipe, base, _, ranker = open_run(folder, device="cpu")
     walks = Walks(Transcriber(base, Album(base, [])), Prompts.load(folder / "prompts"), dataset.name)
     return ModelRanking(ranker, walks, longest=recipe.walks.longest)
@@ -71,6 +79,7 @@ def test_each_class_is_tuned_saved_loaded_and_merged_with_the_same_scores(
     assert losses
     assert np.isfinite(losses).all()
     assert any("text_loss" in entry for entry in manifest["history"])
+    assert manifest["plan"]["padding"] < 0.1
     dataset = index.dataset()
     ranking = ranking_of(tmp_path / "run", dataset)
     histories = [dataset.log.history(user)[:-1] for user in range(8)]
@@ -89,3 +98,173 @@ def test_each_class_is_tuned_saved_loaded_and_merged_with_the_same_scores(
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([tokens])).logits[0, -1, first : first + len(index.items)]
         assert np.allclose(logits.numpy(), expected, atol=2e-3 * max(1.0, np.abs(expected).max()))
+
+
+def material_for(recipe: TuningRecipe, index: Index) -> Material:
+    dataset = index.dataset()
+    base = load_base(recipe.model, dtype="float32")
+    write = Transcriber(base, Album(base, picture_paths(dataset)))
+    return Material(recipe, dataset, index.split(dataset), Prompts.load(recipe.prompts), write)
+
+
+@pytest.fixture(scope="module")
+def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model("llava", tmp_path_factory.mktemp("base") / "llava")
+
+
+def test_the_plan_holds_every_person_once_a_pass_and_counts_its_tokens(
+    index: Index, llava: Path, tmp_path: Path
+) -> None:
+    material = material_for(recipe_for(index, llava, tmp_path, walks={"passes": 2, "skip": 0.0}), index)
+    walks = [batch for batch in material.plan.batches if batch.walks]
+    for turn in (0, 1):
+        assert sorted(key for batch in walks if batch.round == turn for key in batch.keys) == material.people
+    lines = [line for batch in material.plan.batches for line in material.lines(batch)]
+    assert abs(sum(len(line) for line in lines) - material.plan.tokens) <= 4 * len(lines), "wordings differ by words"
+    talks = [line for batch in material.plan.batches if not batch.walks for line in material.lines(batch)]
+    assert len(talks) == len(material.talks) == 12
+
+
+def test_a_walk_learns_every_item_and_nothing_but_items_of_the_training_rows(
+    index: Index, llava: Path, tmp_path: Path
+) -> None:
+    material = material_for(recipe_for(index, llava, tmp_path, talks={"count": 0}), index)
+    dataset = index.dataset()
+    split = index.split(dataset)
+    for batch in material.plan.batches:
+        for person, line in zip(batch.keys, material.lines(batch), strict=True):
+            learnt = [label - material.vocabulary for label in line.labels if label != IGNORED]
+            begin, end = dataset.log.start[person], dataset.log.start[person + 1]
+            trained = dataset.log.item[begin:end][split.part[begin:end] == TRAIN].tolist()
+            assert len(learnt) >= 2
+            assert set(learnt) <= set(trained)
+            assert [token for token in line.tokens if token >= material.vocabulary] == [
+                label for label in line.labels if label != IGNORED
+            ]
+
+
+def test_answers_alone_are_learnt_of_a_conversation(index: Index, llava: Path, tmp_path: Path) -> None:
+    material = material_for(recipe_for(index, llava, tmp_path), index)
+    for line in material.talks:
+        begin = next(place for place, label in enumerate(line.labels) if label != IGNORED)
+        assert begin > 0
+        assert all(label == IGNORED for label in line.labels[:begin])
+        assert line.labels[begin:] == line.tokens[begin:]
+        assert line.tokens[-1] == line.labels[-1]
+
+
+def test_a_picture_that_is_kept_is_the_picture_that_the_model_would_encode(index: Index, llava: Path) -> None:
+    base = load_base(str(llava), dtype="float32")
+    album = Album(base, picture_paths(index.dataset()))
+    codes = [code for code, path in enumerate(picture_paths(index.dataset())) if path][:6]
+    together = album.visible(codes)["pictures"]
+    alone = torch.cat([Album(base, picture_paths(index.dataset())).visible([code])["pictures"] for code in codes])
+    assert torch.allclose(together, alone, atol=1e-5)
+    shown = base.model.get_image_features(
+        pixel_values=base.processor.image_processor(
+            images=[PictureFile.open(picture_paths(index.dataset())[code]).convert("RGB") for code in codes],
+            return_tensors="pt",
+        )["pixel_values"]
+    )
+    features = getattr(shown, "pooler_output", shown)
+    assert torch.allclose(together[:, 0], torch.cat(list(features)).reshape(together[:, 0].shape), atol=1e-5)
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_weights(index: Index, llava: Path, tmp_path: Path) -> None:
+    slow = {"trainer": {"logging_steps": 1, "disable_tqdm": True, "save_steps": 2}, "batch_tokens": 96, "watch": 0}
+    whole = recipe_for(index, llava, tmp_path / "whole", talks={"count": 0}, **slow)
+    tune(whole)
+
+    class Killed(Exception):
+        pass
+
+    halted = replace(whole, out=tmp_path / "halted")
+    steps = {"left": 5}
+    learn = Ranker.forward
+
+    def mortal(self: Ranker, *given: object, **named: object) -> object:
+        steps["left"] -= 1
+        if steps["left"] < 0:
+            raise Killed
+        return learn(self, *given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ranker, "forward", mortal)
+        with pytest.raises(Killed):
+            tune(halted)
+    assert not (tmp_path / "halted" / "manifest.json").exists()
+    assert list((tmp_path / "halted" / "checkpoints").glob("checkpoint-*/whole"))
+    manifest = tune(halted)
+    for file in ("words.safetensors", "adapter/adapter_model.safetensors"):
+        one, other = load_file(tmp_path / "whole" / file), load_file(tmp_path / "halted" / file)
+        assert one.keys() == other.keys()
+        assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one), file
+    losses = {
+        entry["step"]: entry["loss"]
+        for entry in json.loads((tmp_path / "whole" / "manifest.json").read_text())["history"]
+        if "loss" in entry
+    }
+    assert all(abs(losses[entry["step"]] - entry["loss"]) < 1e-5 for entry in manifest["history"] if "loss" in entry)
+
+
+def test_the_same_seed_gives_the_same_weights(index: Index, llava: Path, tmp_path: Path) -> None:
+    tables = []
+    for place in ("one", "two"):
+        tune(recipe_for(index, llava, tmp_path / place, talks={"count": 4}, watch=0))
+        tables.append(load_file(tmp_path / place / "words.safetensors"))
+    assert all(torch.equal(tables[0][name], tables[1][name]) for name in tables[0])
+
+
+@pytest.mark.parametrize("kind", ["dora", "ia3", "prompt", "full", "frozen"])
+def test_each_way_of_tuning_is_saved_and_loaded(kind: str, index: Index, llava: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(index, llava, tmp_path / "run", adapter={"kind": kind}, talks={"count": 4}, watch=0)
+    manifest = tune(recipe)
+    assert manifest["plan"]["trained_parameters"] > 0
+    histories = [index.dataset().log.history(user)[:-1] for user in range(4)]
+    assert np.isfinite(ranking_of(tmp_path / "run", index.dataset()).score(histories)).all()
+
+
+def test_four_bits_are_tuned_and_merged_into_the_whole_base(index: Index, llava: Path, tmp_path: Path) -> None:
+    tune(recipe_for(index, llava, tmp_path / "run", quantization="4bit", talks={"count": 4}, watch=0))
+    told = merge(tmp_path / "run", tmp_path / "model", dtype="float32")
+    assert told["merged"]["items"] == len(index.items)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(index: Index, llava: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(index, llava, tmp_path / "run", talks={"count": 0}, watch=0)
+    broken = replace(recipe, words=replace(recipe.words, learning_rate=1e30), batch_tokens=96)
+    with pytest.raises(LlmrecError, match=r"Lower trainer\.learning_rate"):
+        tune(broken)
+
+
+def test_a_finished_run_is_not_replaced_unasked(index: Index, llava: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(index, llava, tmp_path / "run", talks={"count": 0}, watch=0, walks={"passes": 0.2})
+    tune(recipe)
+    with pytest.raises(InputError, match="pass --overwrite"):
+        tune(recipe)
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"thesis\.txt"):
+        tune(recipe, overwrite=True)
+
+
+def test_a_model_without_sight_is_refused(tmp_path: Path) -> None:
+    from transformers import LlamaConfig
+
+    LlamaConfig(hidden_size=32, num_hidden_layers=1).save_pretrained(tmp_path / "blind")
+    with pytest.raises(InputError, match="without a vision part"):
+        load_base(str(tmp_path / "blind"))
+
+
+def test_sampled_answers_estimate_the_full_softmax(index: Index, llava: Path, tmp_path: Path) -> None:
+    recipe = recipe_for(index, llava, tmp_path / "run")
+    ranker = new_ranker(
+        recipe, load_base(recipe.model, dtype="float32"), make_bank(index, index.split(index.dataset()))
+    )
+    ranker.eval()
+    questions = torch.randn(64, recipe.words.rank, generator=torch.Generator().manual_seed(0))
+    codes = torch.arange(64) % 4
+    whole = ranker._item_loss(questions, codes)
+    ranker.sampled = 24
+    torch.manual_seed(0)
+    drawn = torch.stack([ranker._item_loss(questions, codes) for _ in range(50)]).mean()
+    assert abs(float(drawn - whole)) < 0.03 * float(whole)

@@ -1,13 +1,15 @@
 """What of the language model is tuned: LoRA and its kin through PEFT, a soft prompt, everything, or nothing."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
+from llmrec.errors import InputError
 from llmrec.modeling.base import Base
 
 
-def adapted(base: Base, kind: str, *, rank: int, alpha: int, dropout: float) -> Any:
+def adapted(base: Base, kind: str, *, targets: Sequence[str], rank: int, alpha: int, dropout: float) -> Any:
     """The base model with an adapter around its language model; what is not tuned is frozen.
 
     A soft prompt changes nothing in the model: it stands in front of what the model reads (see `Ranker`).
@@ -21,13 +23,17 @@ def adapted(base: Base, kind: str, *, rank: int, alpha: int, dropout: float) -> 
     if kind == "full":
         language_model(model).requires_grad_(True)
         return model
-    targets = linear_layers(model)
+    layers = linear_layers(model)
+    chosen = [name for name in layers if not targets or name.rpartition(".")[2] in targets]
+    if not chosen:
+        there = sorted({name.rpartition(".")[2] for name in layers})
+        raise InputError(f"adapter.targets names no layer of {base.name}. Its linear layers are {', '.join(there)}")
     if kind == "ia3":
-        inner = [name for name in targets if name.endswith("down_proj")]
-        config: Any = peft.IA3Config(target_modules=targets, feedforward_modules=inner)
+        inner = [name for name in chosen if name.endswith("down_proj")]
+        config: Any = peft.IA3Config(target_modules=chosen, feedforward_modules=inner)
     else:
         config = peft.LoraConfig(
-            r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, use_dora=kind == "dora"
+            r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=chosen, use_dora=kind == "dora"
         )
     if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
         prepare: Any = peft.prepare_model_for_kbit_training

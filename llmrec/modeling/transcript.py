@@ -58,15 +58,10 @@ class Transcriber:
                 found += self.album.places(part)
         return found
 
-    def chat(self, turns: Sequence[Turn], *, open: bool = True) -> list[Piece]:
-        """A conversation with the model's chat template around it; with `open` it ends where the answer begins."""
-        messages = [{"role": turn.role, "content": [{"type": "text", "text": turn.text}]} for turn in turns]
-        text = self.base.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=open)
-        return pieces(text)
-
     def prompt(self, turns: Sequence[Turn]) -> Line:
-        """A prompt up to where its answer begins."""
-        asked = self.chat(turns)
+        """A conversation with the model's chat template around it, up to where the answer begins."""
+        messages = [{"role": turn.role, "content": [{"type": "text", "text": turn.text}]} for turn in turns]
+        asked = pieces(self.base.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
         tokens = self.tokens(asked)
         return Line(tokens, [IGNORED] * len(tokens), tuple(part for part in asked if isinstance(part, int)))
 
@@ -76,13 +71,22 @@ class Transcriber:
         said = [*self.tokens(pieces(answer)), self.end]
         return Line(asked.tokens + said, asked.labels + said, asked.pictures)
 
-    def walk(self, turns: Sequence[Turn], *, learn: bool = True) -> Line:
-        """A history up to its last item, each item learnt from those before it."""
-        told = self.chat(turns, open=False)
+    def walk(self, text: str, *, learn: bool = True) -> Line:
+        """A history up to its last item, each item learnt from those before it.
+
+        It is no chat: what a chat template puts around a turn would cost more tokens than the history has.
+        """
+        told = pieces(text)
         last = max((place for place, part in enumerate(told) if isinstance(part, Word)), default=None)
-        tokens = self.tokens(told if last is None else told[: last + 1])
+        tokens = self.start + self.tokens(told if last is None else told[: last + 1])
         labels = [token if learn and token >= self.base.vocabulary else IGNORED for token in tokens]
         return Line(tokens, labels)
+
+    @cached_property
+    def start(self) -> list[int]:
+        """What the tokenizer puts in front of any text."""
+        begun = self.base.tokenizer("")["input_ids"]
+        return [token for token in begun if token != self.end][:1]
 
     @cached_property
     def end(self) -> int:

@@ -55,11 +55,16 @@ class Walks:
         template = self._wordings[wording % len(self._wordings)]
         marks = [numbered(code, WORD) for code in items]
         context = {"domain": self._domain, "history": marks, "word": numbered(0, WORD)}
-        chat = template.render({name: context[name] for name in template.needs})
+        text = template.render({name: context[name] for name in template.needs}).prompt[-1].text
         if items:
-            return self._write.walk(chat.prompt, learn=learn)
-        opening = self._write.walk([*chat.prompt[:-1], Turn("user", chat.prompt[-1].text + numbered(0, WORD))])
+            return self._write.walk(text, learn=learn)
+        opening = self._write.walk(text + numbered(0, WORD))
         return Line(opening.tokens[:-1], opening.labels[:-1])
+
+    @property
+    def opening(self) -> int:
+        """The tokens before the first item, at the most."""
+        return max(len(self.line([], wording)) for wording in range(len(self._wordings)))
 
     def trained(self, items: Codes, round: int, person: int, *, longest: int, skip: float) -> Line:
         """A person's history as it is learnt in one round: a window, some items left out, one of the wordings."""
@@ -83,6 +88,7 @@ class Material:
         progress: Progress | None = None,
     ):
         self.recipe = recipe
+        self.vocabulary = write.base.vocabulary
         self.walks = Walks(write, prompts, dataset.name, seed=recipe.seed)
         self.histories = _histories(split)
         self.people = [person for person, items in enumerate(self.histories) if len(items) >= FEWEST]
@@ -103,7 +109,7 @@ class Material:
         """Every batch of the run. Lines of like length lie together; batches come in a random order."""
         rng = np.random.default_rng(self.recipe.seed)
         walks = self.recipe.walks
-        opening = len(self.walks.line([]))
+        opening = self.walks.opening
         lengths = np.array([min(len(items), walks.longest) for items in self.histories]) + opening
         rounds = max(1, int(np.ceil(walks.passes))) if walks.passes else 1
         talks = rng.permutation(len(self.talks))

@@ -16,6 +16,8 @@ class AdapterRecipe:
 
     kind: Literal["lora", "dora", "ia3", "prompt", "full", "frozen"] = "lora"
     """LoRA, DoRA, IA3, a soft prompt, all weights, or none (then the item words alone learn)."""
+    targets: tuple[str, ...] = ()
+    """The language model's linear layers that are adapted, such as q_proj and v_proj; without any, all of them."""
     rank: int = 16
     """Rank of LoRA and DoRA."""
     alpha: int = 32

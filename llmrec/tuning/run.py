@@ -45,7 +45,14 @@ def new_ranker(recipe: TuningRecipe, base: Base, bank: Bank) -> Ranker:
     """The model of a recipe before anything is learnt."""
     torch.manual_seed(recipe.seed)
     adapter = recipe.adapter
-    model = adapted(base, adapter.kind, rank=adapter.rank, alpha=adapter.alpha, dropout=adapter.dropout)
+    model = adapted(
+        base,
+        adapter.kind,
+        targets=adapter.targets,
+        rank=adapter.rank,
+        alpha=adapter.alpha,
+        dropout=adapter.dropout,
+    )
     # As long as the words of a text are, so that the model takes items for words from the first step on.
     size = 1.5 * float(base.model.get_input_embeddings().weight.float().std())
     words = ItemWords(

@@ -25,6 +25,7 @@ from llmrec.tuning.material import Material, picture_paths
 from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.run import CHECKPOINTS, MANIFEST, PROMPTS, device_for, new_ranker, plain, save_weights
+from llmrec.tuning.settings import check_settings
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def tune(
 ) -> dict[str, Any]:
     """Tune and write the run folder; returns its manifest. `dry` loads everything and plans, and writes nothing."""
     device = device_for(recipe.device)
+    check_settings(recipe)
     if not dry:
         _prepare(recipe, overwrite)
     index = Index.open(recipe.index)
