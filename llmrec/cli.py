@@ -345,15 +345,37 @@ def merge(
     dtype: Annotated[
         Literal["bfloat16", "float16", "float32"], typer.Option(help="How the weights are kept.")
     ] = "bfloat16",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare adapter, merged folder and vLLM on 100 histories.")
+    ] = False,
+    index: Annotated[Path | None, typer.Option(help="The index, if it was moved: --verify asks its people.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a run as a stock model folder, which plain transformers and vLLM load: adapter merged, items as words."""
+    """Write a run as a stock model folder, which plain transformers and vLLM load: adapter merged, items as words.
+
+    With --verify the exit code is 1 where the three disagree by more than the tolerance.
+    """
+    from llmrec import tables
     from llmrec.merge import merge as join
+    from llmrec.merge import verify as compare
     from llmrec.progress import shown_progress
+    from llmrec.retrieval.index import Index
+    from llmrec.retrieval.retriever import some_cases
 
     with shown_progress() as progress:
-        made = join(run, out, model=model, spare=spare, dtype=dtype, overwrite=overwrite, progress=progress)["merged"]
+        content = join(run, out, model=model, spare=spare, dtype=dtype, overwrite=overwrite, progress=progress)
+    made = content["merged"]
     typer.echo(f"{out}: {made['items']:,} items as words, {made['spare']:,} rows for items to come")
+    if not verify:
+        return
+    opened = Index.open(index or Path(content["index"]["folder"]))
+    dataset = opened.dataset()
+    asked = [history.tolist() for history, _ in some_cases(opened.split(dataset), "test", 100)]
+    with shown_progress() as progress:
+        told = compare(run, out, asked, domain=dataset.name, log_file=out.parent / "vllm.log", progress=progress)
+    tables.print_verified(told)
+    if not told["agree"]:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example:  llmrec assemble --tower work/tower --language starter --out work/model")

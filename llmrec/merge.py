@@ -8,6 +8,7 @@ words.safetensors  the projectors, and bank.safetensors with items.parquet the c
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,19 @@ import numpy as np
 import torch
 
 from llmrec.artifact import read_json, staged, write_json
+from llmrec.engines import vllm
 from llmrec.environment import versions
 from llmrec.errors import InputError
+from llmrec.modeling.album import Album
 from llmrec.modeling.bank import FILE, ITEMS, Bank
-from llmrec.modeling.base import Base, load_base
+from llmrec.modeling.base import Base, dtype_for, load_base
 from llmrec.modeling.ranker import Ranker
 from llmrec.modeling.stock import ItemTable, stock_names, write_stock
+from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
+from llmrec.prompts import Prompts
+from llmrec.tuning.material import Walks
+from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.run import (
     MANIFEST,
     PROMPTS,
@@ -30,6 +37,7 @@ from llmrec.tuning.run import (
     device_for,
     load_weights,
     new_ranker,
+    open_run,
     recipe_of,
 )
 
@@ -103,6 +111,88 @@ def _same_base(manifest: dict[str, Any], base: Base, run: Path) -> None:
         raise InputError(
             f"{run} was tuned on another base than {base.name} ({seen_as}). Give the one that it was tuned on: --model"
         )
+
+
+def verify(
+    run: Path,
+    model: Path,
+    histories: Sequence[Sequence[int]],
+    *,
+    domain: str,
+    served: bool = True,
+    log_file: Path | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Compare what the adapter, the merged folder and the served folder make of the same histories.
+
+    Each gives log-probabilities over the same items; where the folder's type is bfloat16, it is what differs most.
+    """
+    manifest = read_json(model, MANIFEST, kind="a merged model", remedy="Make one with: llmrec merge RUN --out MODEL")
+    if manifest.get("kind") != "model":
+        raise InputError(f"{model} is a {manifest.get('kind')}, not a merged model. Make one with llmrec merge")
+    first, dtype = manifest["merged"]["first_item_token"], manifest["merged"]["dtype"]
+    recipe, base, bank, ranker = open_run(run, device=device)
+    walks = Walks(Transcriber(base, Album(base, [])), Prompts.load(run / PROMPTS), domain)
+    ranking = ModelRanking(ranker, walks, longest=recipe.walks.longest)
+    codes = [np.asarray(history[-recipe.walks.longest :], dtype=np.int32) for history in histories]
+    tables = {"adapter": _log_chances(ranking.score(codes))}
+    prompts = [[_stock(token, base.vocabulary, first) for token in walks.line(one.tolist()).tokens] for one in codes]
+    items = list(range(first, first + len(bank)))
+    tables["merged"] = _log_chances(_by_transformers(model, prompts, items, progress))
+    if served:
+        held = str(dtype_for("auto", device)).removeprefix("torch.") if device == "cpu" else dtype
+        length = max(len(prompt) for prompt in prompts) + 8
+        rows: list[list[float]] = []
+        with vllm(model, dtype=held, length=length, log=log_file or model / "vllm.log", progress=progress) as engine:
+            for place, prompt in enumerate(prompts):
+                rows.append(engine.logprobs(prompt, items))
+                if progress:
+                    progress("asking vLLM", place + 1, len(prompts))
+        tables["served"] = _log_chances(np.array(rows))
+    allowed = TOLERANCE[dtype]
+    pairs = [("adapter", "merged"), ("merged", "served"), ("adapter", "served")]
+    told = {f"{one} and {other}": difference(tables[one], tables[other]) for one, other in pairs if other in tables}
+    return {
+        "histories": len(histories),
+        "dtype": dtype,
+        "tolerance": allowed,
+        "differences": told,
+        "agree": all(gap["mean"] <= allowed for gap in told.values()),
+    }
+
+
+TOLERANCE = {"float32": 0.005, "float16": 0.05, "bfloat16": 0.2}
+"""The mean difference of two log-probabilities of the same item that is let pass."""
+
+
+def _stock(token: int, vocabulary: int, first: int) -> int:
+    """A token of ours as the merged folder numbers it."""
+    return token if token < vocabulary else token - vocabulary + first
+
+
+@torch.no_grad()
+def _by_transformers(
+    folder: Path, prompts: Sequence[Sequence[int]], items: Sequence[int], progress: Progress | None
+) -> np.ndarray:
+    from transformers import AutoModelForImageTextToText
+
+    loader: Any = AutoModelForImageTextToText
+    model = loader.from_pretrained(folder, dtype=dtype_for("auto", "cpu")).eval()
+    rows = []
+    for place, prompt in enumerate(prompts):
+        logits = model(input_ids=torch.tensor([list(prompt)])).logits[0, -1]
+        rows.append(logits[items[0] : items[-1] + 1].float().numpy())
+        if progress:
+            progress("asking transformers", place + 1, len(prompts))
+    return np.stack(rows)
+
+
+def _log_chances(scores: np.ndarray) -> np.ndarray:
+    """Scores as log-probabilities over the items alone."""
+    scores = np.asarray(scores, dtype=np.float64)
+    found: np.ndarray = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+    return found
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> dict[str, float]:

@@ -134,3 +134,12 @@ def print_tower(info: Mapping[str, Any]) -> None:
     after, before = trained["next_item_ndcg@10"]["vector"], untrained["next_item_ndcg@10"]["vector"]
     table.add_row("next item, NDCG@10", f"{after:.4f}", f"{before:.4f}", "")
     Console().print(table)
+
+
+def print_verified(told: dict[str, Any]) -> None:
+    """How far adapter, merged and served model lie apart."""
+    table = Table("log-probabilities of items", "mean difference", "largest", "of the first ten shared")
+    for pair, gap in told["differences"].items():
+        table.add_row(pair, f"{gap['mean']:.4f}", f"{gap['largest']:.4f}", f"{gap['top_10_shared']:.0%}")
+    Console().print(table)
+    say("[green]agree[/]" if told["agree"] else "[red]disagree[/]", f"tolerance {told['tolerance']} in {told['dtype']}")

@@ -16,7 +16,7 @@ LINES = (
     {"merge", "recommender"},
     {"tuning", "pretraining"},
     {"modeling"},
-    {"retrieval"},
+    {"retrieval", "engines"},
     {"example_files", "preview", "audit"},
     {"examples"},
     {"tasks", "shelf", "wishes", "tokens", "prompts", "cleaning", "splits", "metrics", "significance"},

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tiny_models import KINDS, tiny_model
 from llmrec.config import build
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError, LlmrecError
-from llmrec.merge import merge
+from llmrec.merge import merge, verify
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import make_bank
 from llmrec.modeling.base import load_base
@@ -268,3 +269,22 @@ def test_sampled_answers_estimate_the_full_softmax(index: Index, llava: Path, tm
     torch.manual_seed(0)
     drawn = torch.stack([ranker._item_loss(questions, codes) for _ in range(50)]).mean()
     assert abs(float(drawn - whole)) < 0.03 * float(whole)
+
+
+@pytest.mark.parametrize("served", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_adapter_merged_and_served_model_agree(served: bool, index: Index, llava: Path, tmp_path: Path) -> None:
+    if served and find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed")
+    tune(recipe_for(index, llava, tmp_path / "run", talks={"count": 4}, watch=0))
+    merge(tmp_path / "run", tmp_path / "model", dtype="float32")
+    dataset = index.dataset()
+    histories = [dataset.log.history(user)[:-1].tolist() for user in range(6)]
+    told = verify(
+        tmp_path / "run", tmp_path / "model", histories, domain=dataset.name, served=served, log_file=tmp_path / "log"
+    )
+    assert told["agree"], told
+    assert len(told["differences"]) == (3 if served else 1)
+    shifted = tmp_path / "other"
+    tune(recipe_for(index, llava, shifted, talks={"count": 4}, watch=0, seed=1))
+    other = verify(shifted, tmp_path / "model", histories, domain=dataset.name, served=False)
+    assert not other["agree"], "the merged weights of another run are told apart"
