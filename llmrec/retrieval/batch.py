@@ -24,9 +24,14 @@ def top_candidates(
     weights: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.int64]:
     """The fused candidates of each person as item codes, best first; -1 where there are fewer."""
+    import torch
+
     blocks = [histories[begin : begin + BLOCK] for begin in range(0, len(histories), BLOCK)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # what costs is in numpy, scipy and torch, which run beside Python
+    threads = torch.get_num_threads()
+    # What costs is in numpy, scipy and torch, which run beside Python: a block a core, and no core asked by two blocks.
+    with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         found = list(pool.map(lambda block: _block(parts, block, count, weights), blocks))
+    torch.set_num_threads(threads)
     return np.concatenate([*found, np.zeros((0, count), dtype=np.int64)])
 
 

@@ -1,0 +1,1 @@
+"""Pretraining stages: what a model learns of a catalogue before it is tuned to rank and explain."""
