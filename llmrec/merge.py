@@ -62,6 +62,10 @@ def merge(
     if manifest.get("kind") != "run":
         raise InputError(f"{run} is a {manifest.get('kind')}, not a tuned run. {REMEDY}")
     recipe = recipe_of(manifest, run)
+    if recipe.adapter.kind == "prompt":
+        raise InputError(
+            f"{run} was tuned by a soft prompt, which stands in no stock model. Merge a run of another adapter.kind"
+        )
     bank = Bank.load(run)
     if progress:
         progress("loading the base whole", 0, None)

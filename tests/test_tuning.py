@@ -222,7 +222,21 @@ def test_each_way_of_tuning_is_saved_and_loaded(kind: str, index: Index, llava: 
     manifest = tune(recipe)
     assert manifest["plan"]["trained_parameters"] > 0
     histories = [index.dataset().log.history(user)[:-1] for user in range(4)]
-    assert np.isfinite(ranking_of(tmp_path / "run", index.dataset()).score(histories)).all()
+    scores = ranking_of(tmp_path / "run", index.dataset()).score(histories)
+    assert np.isfinite(scores).all()
+    if kind == "prompt":
+        with pytest.raises(InputError, match="soft prompt"):
+            merge(tmp_path / "run", tmp_path / "model")
+    else:
+        merge(tmp_path / "run", tmp_path / "model", dtype="float32")
+        told = verify(
+            tmp_path / "run",
+            tmp_path / "model",
+            [one.tolist() for one in histories],
+            domain="a small shop",
+            served=False,
+        )
+        assert told["agree"], told
 
 
 def test_four_bits_are_tuned_and_merged_into_the_whole_base(index: Index, llava: Path, tmp_path: Path) -> None:
