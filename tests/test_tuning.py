@@ -17,6 +17,7 @@ from llmrec.config import build
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError, LlmrecError
 from llmrec.merge import merge, verify
+from llmrec.metrics import gains
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import make_bank
 from llmrec.modeling.base import load_base
@@ -24,6 +25,7 @@ from llmrec.modeling.ranker import IGNORED, Ranker
 from llmrec.modeling.transcript import Transcriber
 from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.retriever import some_cases, target_ranks
 from llmrec.retrieval.sasrec import SasRecRecipe
 from llmrec.splits import TRAIN
 from llmrec.tuning.material import Material, Walks, picture_paths
@@ -83,6 +85,10 @@ def test_each_class_is_tuned_saved_loaded_and_merged_with_the_same_scores(
     assert manifest["plan"]["padding"] < 0.1
     dataset = index.dataset()
     ranking = ranking_of(tmp_path / "run", dataset)
+    seen = target_ranks(ranking, some_cases(index.split(dataset), "valid", 20))
+    assert gains(seen, cuts=[10]).means()["ndcg@10"] == pytest.approx(manifest["measured"]["valid_ndcg@10"]), (
+        "the run that is opened ranks as it did when it was tuned"
+    )
     histories = [dataset.log.history(user)[:-1] for user in range(8)]
     scores = ranking.score(histories)
     assert np.isfinite(scores).all()

@@ -51,7 +51,8 @@ class Bank:
         from safetensors.numpy import load_file
 
         try:
-            return cls(pl.read_parquet(folder / ITEMS)["item"], dict(load_file(folder / FILE)))
+            found = load_file(folder / FILE)  # in the order of names, where the projectors want that of the kinds
+            return cls(pl.read_parquet(folder / ITEMS)["item"], {kind: found[kind] for kind in KINDS if kind in found})
         except Exception as error:  # whatever the readers of two formats raise on missing or broken files
             raise InputError(f"{folder} holds no whole item bank ({error}). Tune again, or take another run") from error
 
@@ -68,6 +69,7 @@ def make_bank(
             vectors[kind] = collaborative(split, width)
         elif kind in index.store.kinds:
             vectors[kind] = stored(index, kind)
+    vectors = {kind: vectors[kind] for kind in KINDS if kind in vectors}
     if not vectors:
         raise InputError(f"{index.folder} has none of the vectors asked for: {', '.join(kinds)}")
     return Bank(index.items, vectors)
