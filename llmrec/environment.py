@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from llmrec.errors import InputError
+
 
 def machine() -> dict[str, Any]:
     """The processor, cores and memory."""
@@ -22,3 +24,16 @@ def machine() -> dict[str, Any]:
 def versions(packages: Sequence[str]) -> dict[str, str]:
     """The versions of Python and of those packages."""
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
+
+
+def device_for(asked: str, option: str = "--device ") -> str:
+    """The device to run on, or an error where there is none such; `option` is how the user names it."""
+    import torch
+
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(
+            f"{option}{asked} was asked for, but torch {torch.__version__} sees no GPU here. Use {option}cpu"
+        )
+    return asked

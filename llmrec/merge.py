@@ -6,7 +6,6 @@ prompts/           the templates that the weights were trained with
 words.safetensors  the projectors, and bank.safetensors with items.parquet the content they read: what new items need
 """
 
-import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 
 from llmrec.artifact import read_json, staged, write_json
 from llmrec.engines import vllm
-from llmrec.environment import versions
+from llmrec.environment import device_for, versions
 from llmrec.errors import InputError
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import FILE, ITEMS, Bank
@@ -34,14 +33,11 @@ from llmrec.tuning.run import (
     PROMPTS,
     REMEDY,
     WORDS,
-    device_for,
     load_weights,
     new_ranker,
     open_run,
     recipe_of,
 )
-
-log = logging.getLogger(__name__)
 
 BESIDE = {PROMPTS, WORDS, FILE, ITEMS}
 

@@ -1,9 +1,4 @@
-"""A tuned run, opened: it ranks all items for histories, and says in words why.
-
-recommender = Recommender.open("work/run", Index.open("work/index"))
-recommender.ranking.score([history])
-recommender.explain(history, item)
-"""
+"""A tuned run, opened beside its index: it ranks all items for histories, and under other pictures than the right."""
 
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -27,7 +22,7 @@ from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.run import MANIFEST, PROMPTS, REMEDY, open_run
 
-Pictures = Literal["right", "shuffled", "blank", "none"]
+Pictures = Literal["shuffled", "blank", "none"]
 CONTROLS: tuple[Pictures, ...] = ("shuffled", "blank", "none")
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from llmrec.errors import InputError
 from llmrec.progress import Progress
-from llmrec.retrieval.index import Index
+from llmrec.retrieval.index import Index, stored
 from llmrec.splits import TRAIN, Split
 
 Floats = npt.NDArray[np.float32]
@@ -68,19 +68,11 @@ def make_bank(
                 progress("collaborative vectors", 0, None)
             vectors[kind] = collaborative(split, width)
         elif kind in index.store.kinds:
-            vectors[kind] = stored(index, kind)
+            vectors[kind] = stored(index.store, index.items, kind)
     vectors = {kind: vectors[kind] for kind in KINDS if kind in vectors}
     if not vectors:
         raise InputError(f"{index.folder} has none of the vectors asked for: {', '.join(kinds)}")
     return Bank(index.items, vectors)
-
-
-def stored(index: Index, kind: str) -> Floats:
-    """The vectors of one kind that an index holds, in the order of its items."""
-    pieces = [
-        index.store.vectors(index.items[at : at + 10_000].to_list(), kind) for at in range(0, len(index.items), 10_000)
-    ]
-    return np.concatenate(pieces).astype(np.float32)
 
 
 def collaborative(split: Split, width: int) -> Floats:
@@ -105,6 +97,6 @@ def collaborative(split: Split, width: int) -> Floats:
     places *= np.where(np.take_along_axis(places, np.abs(places).argmax(axis=0)[None], axis=0) < 0, -1, 1)  # one sign
     lengths = np.linalg.norm(places, axis=1, keepdims=True)
     places = places / np.where(lengths > 0, lengths, 1) * np.sqrt(count)
-    found = np.concatenate([places, np.log1p(taken)[:, None]], axis=1).astype(np.float32)
+    found: Floats = np.concatenate([places, np.log1p(taken)[:, None]], axis=1).astype(np.float32)
     found[taken == 0] = np.nan
-    return np.asarray(found, dtype=np.float32)
+    return found

@@ -83,8 +83,6 @@ def load_base(
         loaders: tuple[Any, Any] = AutoProcessor, AutoModelForImageTextToText  # half typed
         processor, model = loaders[0].from_pretrained(name), loaders[1].from_pretrained(name, **options)
     except (OSError, ValueError, ImportError) as error:
-        if isinstance(error, InputError):
-            raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"No image-text-to-text model could be loaded from {name} ({reason})") from error
     if quantization == "none":

@@ -1,10 +1,11 @@
 """Chats as the tokens that a model reads: text by its tokenizer, pictures as their places, items as their words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -92,6 +93,24 @@ class Transcriber:
     def end(self) -> int:
         """The token that ends an answer."""
         return int(self.base.tokenizer.eos_token_id)
+
+
+def of_like_length(
+    lengths: Sequence[int] | npt.NDArray[np.int64], budget: int, rng: np.random.Generator | None = None
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Places cut into batches, shortest first, whose longest line times their number stays within the budget.
+
+    Lines of one length stand in their own order, or in a random one.
+    """
+    sizes = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(sizes, kind="stable") if rng is None else np.lexsort((rng.random(len(sizes)), sizes))
+    begin = 0
+    while begin < len(order):
+        end = begin + 1
+        while end < len(order) and int(sizes[order[end]]) * (end + 1 - begin) <= budget:
+            end += 1
+        yield order[begin:end]
+        begin = end
 
 
 def batch(lines: Sequence[Line], *, pad: int, album: Album | None = None) -> dict[str, Tensor]:

@@ -5,12 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from llmrec.artifact import staged, write_json
 from llmrec.dataset import Dataset
-from llmrec.environment import versions
-from llmrec.errors import InputError
+from llmrec.environment import device_for, versions
 from llmrec.pretraining import catalogue, tower
 from llmrec.pretraining.filters import take_filters
 from llmrec.pretraining.findings import learnt
@@ -36,7 +33,7 @@ def pretrain_tower(
 ) -> dict[str, Any]:
     """Train a picture and a text tower on a catalogue, measure what they learnt, and write them as a stock CLIP."""
     recipe = recipe or TowerRecipe()
-    where = _device(device)
+    where = device_for(device)
     with staged(out, marker=MARKER, holds=HOLDS, overwrite=overwrite) as folder:
         lessons = catalogue.read(dataset, recipe, progress=progress)
         model = tower.untrained(recipe.shape, lessons.tokenizer, recipe.seed)
@@ -59,11 +56,3 @@ def pretrain_tower(
         }
         write_json(folder / MARKER, info)
     return info
-
-
-def _device(asked: str) -> str:
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"{asked} was asked for, but torch {torch.__version__} sees no GPU here. Use --device cpu")
-    return asked

@@ -26,9 +26,7 @@ POOLINGS = ("cls_token", "max_tokens", "mean_tokens", "mean_sqrt_len_tokens", "w
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU")
 LONGEST = 512  # tokens: what an item says of itself seldom takes more, and the time of a text grows with its square
 TEXTS, PICTURES = 64, 32  # in one batch
-NARROW = (
-    8  # a picture longer than so many times its width is cut: scaled up to a tower's width it would fill the memory
-)
+NARROW = 8  # times its width: a longer picture is cut, since scaled up to a tower's width it would fill the memory
 
 
 class Encoder:

@@ -25,7 +25,7 @@ import polars as pl
 from llmrec.artifact import read_json, staged, write_json
 from llmrec.config import build
 from llmrec.dataset import Dataset
-from llmrec.environment import versions
+from llmrec.environment import device_for, versions
 from llmrec.errors import ConfigError, InputError
 from llmrec.log import Codes
 from llmrec.progress import Progress
@@ -288,7 +288,7 @@ def make_index(
     """Fit all retrievers on the training rows, the fusion on validation, and write everything as one folder."""
     recipe = recipe or IndexRecipe()
     recipe = replace(recipe, sasrec=replace(recipe.sasrec, seed=recipe.seed))
-    device = _device(device)
+    device = device_for(device)
     split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
     items = dataset.items.collect()
     with staged(out, marker=MARKER, holds=HOLDS, overwrite=overwrite) as folder:
@@ -325,16 +325,6 @@ def make_index(
         }
         write_json(folder / MARKER, info)
     return Index.open(out)
-
-
-def _device(asked: str) -> str:
-    import torch
-
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"{asked} was asked for, but torch {torch.__version__} sees no GPU here. Use --device cpu")
-    return asked
 
 
 def _content(
@@ -436,7 +426,7 @@ def _load(folder: Path, info: Mapping[str, Any]) -> Index:
             state = {key.removeprefix("sasrec."): value for key, value in arrays.items() if key.startswith("sasrec.")}
             parts.append(sasrec.restore(len(items), recipe.sasrec, state))
         else:
-            parts.append(Content(functools.partial(_stored, store, items, _KIND[name]), name))
+            parts.append(Content(functools.partial(_filled, store, items, _KIND[name]), name))
     weights = None if info["fusion"] is None else np.array(info["fusion"])
     recent = Popularity(arrays["recent"], name="recent popularity")
     return Index(
@@ -470,10 +460,14 @@ def _held(vectors: Floats, name: str) -> Content:
     return Content(lambda: vectors, name)
 
 
-def _stored(store: ItemStore, items: pl.Series, kind: str) -> Floats:
-    """The vectors of all items, in the order of their codes."""
+def stored(store: ItemStore, items: pl.Series, kind: str) -> Floats:
+    """The vectors of all items, in the order of their codes; a row of NaN where an item has none."""
     chunks = [store.vectors(items[at : at + 10_000].to_list(), kind) for at in range(0, len(items), 10_000)]
-    return np.nan_to_num(np.concatenate(chunks))
+    return np.concatenate(chunks)
+
+
+def _filled(store: ItemStore, items: pl.Series, kind: str) -> Floats:
+    return np.nan_to_num(stored(store, items, kind))
 
 
 def _gaps(vectors: Floats) -> Floats:

@@ -6,12 +6,11 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-import numpy.typing as npt
 
 from llmrec.dataset import Dataset
 from llmrec.examples import ExampleSource
 from llmrec.log import Codes
-from llmrec.modeling.transcript import Line, Transcriber
+from llmrec.modeling.transcript import Line, Transcriber, of_like_length
 from llmrec.progress import Progress
 from llmrec.prompts import Prompts, Turn
 from llmrec.shelf import WORD, Piece, Word, numbered
@@ -125,28 +124,12 @@ class Material:
                 (True, people, lengths[people] if len(people) else people),
                 (False, shares[turn], np.array([len(self.talks[key]) for key in shares[turn]])),
             ):
-                for some in _of_like_length(np.asarray(size), self.recipe.batch_tokens, rng):
+                for some in of_like_length(size, self.recipe.batch_tokens, rng):
                     own.append(Batch(is_walk, tuple(int(key) for key in keys[some]), turn))
                     real += int(size[some].sum())
                     padded += int(size[some].max()) * len(some)
             batches += [own[place] for place in rng.permutation(len(own))]
         return Plan(batches, real, 1 - real / max(1, padded))
-
-
-def _of_like_length(
-    lengths: npt.NDArray[np.int64], budget: int, rng: np.random.Generator
-) -> list[npt.NDArray[np.int64]]:
-    """Places cut into batches whose longest line times their number stays within the budget."""
-    order = np.lexsort((rng.random(len(lengths)), lengths))
-    found: list[npt.NDArray[np.int64]] = []
-    begin = 0
-    while begin < len(order):
-        end = begin + 1
-        while end < len(order) and int(lengths[order[end]]) * (end + 1 - begin) <= budget:
-            end += 1
-        found.append(order[begin:end])
-        begin = end
-    return found
 
 
 def _histories(split: Split) -> list[Codes]:

@@ -10,7 +10,7 @@ import torch
 
 from llmrec.log import Codes
 from llmrec.modeling.ranker import Ranker
-from llmrec.modeling.transcript import batch
+from llmrec.modeling.transcript import batch, of_like_length
 from llmrec.tuning.material import Walks
 
 Floats = npt.NDArray[np.float32]
@@ -32,19 +32,12 @@ class ModelRanking:
         self.ranker.eval()
         device = self.ranker.words.content.device
         lines = [self.walks.line(history[-self.longest :].tolist()) for history in histories]
-        order = np.argsort([len(line) for line in lines], kind="stable")
         found = np.empty((len(lines), len(self.ranker.words.content)), dtype=np.float32)
         with torch.no_grad():
             answers = self.ranker.words.outputs()
-            begin = 0
-            while begin < len(order):
-                end = begin + 1
-                while end < len(order) and len(lines[order[end]]) * (end + 1 - begin) <= self.batch_tokens:
-                    end += 1
-                some = order[begin:end]
+            for some in of_like_length([len(line) for line in lines], self.batch_tokens):
                 made: dict[str, Any] = batch([lines[place] for place in some], pad=0)
                 made = {name: value.to(device) for name, value in made.items() if name != "labels"}
                 found[some] = self.ranker.scores(made["tokens"], made["mask"], answers).cpu().numpy()
-                begin = end
         self.ranker.train(training)
         return found

@@ -16,6 +16,7 @@ import torch
 
 from llmrec.artifact import read_json
 from llmrec.config import build
+from llmrec.environment import device_for
 from llmrec.errors import InputError
 from llmrec.modeling.adapters import adapted, language_model
 from llmrec.modeling.bank import Bank
@@ -28,17 +29,6 @@ MANIFEST, PROMPTS, CHECKPOINTS = "manifest.json", "prompts", "checkpoints"
 WORDS, ADAPTER = "words.safetensors", "adapter"
 ADAPTER_WEIGHTS, LANGUAGE, SOFT = "adapter_model.safetensors", "language_model.safetensors", "soft_prompt.safetensors"
 REMEDY = "Make one with: python -m llmrec.sft RECIPE"
-
-
-def device_for(asked: str) -> str:
-    """The device of a recipe, or an error where there is none such."""
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(
-            f"device={asked} was asked for, but torch {torch.__version__} sees no GPU here. Use device=cpu"
-        )
-    return asked
 
 
 def new_ranker(recipe: TuningRecipe, base: Base, bank: Bank) -> Ranker:
@@ -64,7 +54,7 @@ def new_ranker(recipe: TuningRecipe, base: Base, bank: Bank) -> Ranker:
         dropout=recipe.words.dropout,
         forget=recipe.words.forget,
         learnt=recipe.words.learnt,
-    ).to(base.model.device)
+    )
     soft = adapter.tokens if adapter.kind == "prompt" else 0
     ranker = Ranker(base, model, words, soft=soft, text_weight=recipe.talks.weight, sampled=recipe.walks.sampled)
     return ranker.to(base.model.device)
@@ -118,7 +108,7 @@ def open_run(folder: Path, *, device: str = "auto") -> tuple[TuningRecipe, Base,
         quantization=recipe.quantization,
         dtype=recipe.dtype,
         attention=recipe.attention,
-        device=device_for(device),
+        device=device_for(device, "device="),
     )
     bank = Bank.load(folder)
     ranker = new_ranker(recipe, base, bank)

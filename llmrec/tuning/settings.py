@@ -18,6 +18,12 @@ OURS = (
     "per_device_train_batch_size",
     "num_train_epochs",
     "remove_unused_columns",
+    "dataset_kwargs",
+    "bf16",
+    "fp16",
+    "use_cpu",
+    "seed",
+    "data_seed",
 )
 
 

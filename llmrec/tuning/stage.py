@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from llmrec.artifact import write_json
-from llmrec.environment import versions
+from llmrec.environment import device_for, versions
 from llmrec.errors import InputError
 from llmrec.metrics import gains
 from llmrec.modeling.adapters import language_model
 from llmrec.modeling.album import Album
-from llmrec.modeling.bank import make_bank
+from llmrec.modeling.bank import FILE, ITEMS, make_bank
 from llmrec.modeling.base import load_base
 from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
@@ -24,20 +24,20 @@ from llmrec.retrieval.retriever import some_cases, target_ranks
 from llmrec.tuning.material import Material, picture_paths
 from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
-from llmrec.tuning.run import CHECKPOINTS, MANIFEST, PROMPTS, device_for, new_ranker, plain, save_weights
+from llmrec.tuning.run import ADAPTER, CHECKPOINTS, MANIFEST, PROMPTS, WORDS, new_ranker, plain, save_weights
 from llmrec.tuning.settings import check_settings
 
 log = logging.getLogger(__name__)
 
 STARTED = "recipe.json"
-HOLDS = {MANIFEST, STARTED, CHECKPOINTS, PROMPTS, "adapter", "words.safetensors", "bank.safetensors", "items.parquet"}
+HOLDS = {MANIFEST, STARTED, CHECKPOINTS, PROMPTS, ADAPTER, WORDS, FILE, ITEMS}
 
 
 def tune(
     recipe: TuningRecipe, *, overwrite: bool = False, dry: bool = False, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Tune and write the run folder; returns its manifest. `dry` loads everything and plans, and writes nothing."""
-    device = device_for(recipe.device)
+    device = device_for(recipe.device, "device=")
     check_settings(recipe)
     if not dry:
         _prepare(recipe, overwrite)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from llmrec.modeling.ranker import Ranker
-from llmrec.modeling.transcript import Line, Transcriber
+from llmrec.modeling.transcript import Line, Transcriber, of_like_length
 from llmrec.progress import Progress
 
 
@@ -24,14 +24,10 @@ def answers(
     training = ranker.training
     ranker.eval()
     device = ranker.words.content.device
-    order = sorted(range(len(lines)), key=lambda place: len(lines[place]))
     found = [""] * len(lines)
-    begin = 0
-    while begin < len(order):
-        end = begin + 1
-        while end < len(order) and len(lines[order[end]]) * (end + 1 - begin) <= batch_tokens:
-            end += 1
-        some = [lines[place] for place in order[begin:end]]
+    done = 0
+    for places in of_like_length([len(line) for line in lines], batch_tokens):
+        some = [lines[place] for place in places]
         width = max(len(line) for line in some)
         pad = write.end
         tokens = torch.full((len(some), width), pad, dtype=torch.long)
@@ -51,10 +47,10 @@ def answers(
             eos_token_id=write.end,
         )
         texts = write.base.tokenizer.batch_decode(said, skip_special_tokens=True)
-        for place, text in zip(order[begin:end], texts, strict=True):
+        for place, text in zip(places, texts, strict=True):
             found[place] = text.strip()
-        begin = end
+        done += len(places)
         if progress:
-            progress("answering", begin, len(order))
+            progress("answering", done, len(lines))
     ranker.train(training)
     return found

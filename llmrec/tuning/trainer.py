@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -41,7 +40,6 @@ class Tuner(SFTTrainer):
             return batch(material.lines(material.plan.batches[rows[0]["batch"]]), pad=pad, album=album)
 
         self._recipe = recipe
-        self._sums: dict[str, float] = defaultdict(float)
         super().__init__(
             model=cast(Any, ranker),  # any module will do that names its config
             args=settings(recipe, str(base.model.device.type), base.model.dtype),
@@ -120,12 +118,12 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 class _Watch(TrainerCallback):
-    """Measures the ranking of held-out people now and then, and at the end."""
+    """Measures the ranking of held-out people now and then; the end is measured by the stage."""
 
     def __init__(self, tuner: Tuner, watch: Watch, times: int):
         self._tuner, self._watch, self._times = tuner, watch, times
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:  # noqa: ARG002
         every = max(1, state.max_steps // self._times)
-        if (state.global_step % every == 0 or state.global_step == state.max_steps) and state.is_world_process_zero:
+        if state.global_step % every == 0 and state.global_step < state.max_steps and state.is_world_process_zero:
             self._tuner.log(dict(self._watch()))
