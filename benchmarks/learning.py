@@ -24,8 +24,8 @@ PACKAGES = ("torch", "transformers", "peft", "trl", "lancedb", "numpy")
 MODEL, FUSED = "model", "fusion with model"
 
 
-def stage(name: str, marker: Path, command: list[str], minutes: dict[str, float]) -> None:
-    """Run one command of the product, unless what it makes is there."""
+def stage(name: str, marker: Path, command: list[str], minutes: dict[str, float], until: str | None) -> None:
+    """Run one command of the product, unless what it makes is there; end the program after the last one asked for."""
     kept = marker.parent.parent / f"{name}.minutes"
     if not marker.exists():
         print(f"{name}: {' '.join(command[1:])}", file=sys.stderr)
@@ -33,6 +33,9 @@ def stage(name: str, marker: Path, command: list[str], minutes: dict[str, float]
         subprocess.run(command, check=True, cwd=ROOT)
         kept.write_text(str((time.perf_counter() - began) / 60))
     minutes[f"{name}_minutes"] = round(float(kept.read_text()), 2) if kept.exists() else 0.0
+    if name == until:
+        print(f"{name}: {minutes[f'{name}_minutes']} minutes")
+        sys.exit(0)
 
 
 def gains(report: Path) -> dict[str, np.ndarray]:
@@ -51,6 +54,7 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--work", type=Path, default=Path("work/learning"), metavar="DIR", help="where stages are kept")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a tuning setting")
+    parser.add_argument("--until", metavar="STAGE", help="stop after this stage: pretrain, tune, …")
     asked = parser.parse_args()
     work = asked.work / ("tiny" if asked.quick else "small")
     work = work.absolute()
@@ -59,20 +63,20 @@ def main() -> None:
     minutes: dict[str, float] = {}
     size = "tiny" if asked.quick else "small"
     shop = [sys.executable, "data_builders/atelier.py", "--size", size, "--out", str(work / "atelier")]
-    stage("shop", work / "atelier" / "dataset.json", shop, minutes)
+    stage("shop", work / "atelier" / "dataset.json", shop, minutes, asked.until)
     quick = ["epochs=2"] if asked.quick else []
     tower = [*run, "pretrain", str(work / "atelier"), "--out", str(work / "tower"), "--recipe", "train/tower.yaml"]
-    stage("pretrain", work / "tower" / "manifest.json", [*tower, *quick, f"seed={asked.seed}"], minutes)
+    stage("pretrain", work / "tower" / "manifest.json", [*tower, *quick, f"seed={asked.seed}"], minutes, asked.until)
     index = [*run, "index", str(work / "atelier"), "--out", str(work / "index"), f"picture_encoder={work / 'tower'}"]
-    stage("index", work / "index" / "index.json", [*index, f"seed={asked.seed}"], minutes)
+    stage("index", work / "index" / "index.json", [*index, f"seed={asked.seed}"], minutes, asked.until)
     model = [*run, "assemble", "--tower", str(work / "tower"), "--language", "starter", "--out", str(work / "starter")]
-    stage("assemble", work / "starter" / "config.json", model, minutes)
+    stage("assemble", work / "starter" / "config.json", model, minutes, asked.until)
     tuned = [sys.executable, "-m", "llmrec.sft", "train/starter.yaml", f"model={work / 'starter'}"]
     tuned += [f"index={work / 'index'}", f"out={work / 'run'}", f"seed={asked.seed}", *asked.set]
     tuned += ["walks.passes=0.5", "talks.count=4"] if asked.quick else []
-    stage("tune", work / "run" / "manifest.json", tuned, minutes)
+    stage("tune", work / "run" / "manifest.json", tuned, minutes, asked.until)
     report = [*run, "evaluate", str(work / "index"), "--model", str(work / "run"), "--controls"]
-    stage("evaluate", work / "report" / "report.json", [*report, "--out", str(work / "report")], minutes)
+    stage("evaluate", work / "report" / "report.json", [*report, "--out", str(work / "report")], minutes, asked.until)
 
     each = gains(work / "report")
     told = json.loads((work / "report" / "report.json").read_text())["systems"]

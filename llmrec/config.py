@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import difflib
 import inspect
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,15 @@ import yaml
 from llmrec.errors import ConfigError
 
 Config = TypeVar("Config")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that takes 3e-4 for a number, as people write it; YAML 1.1 wants 3.0e-4 and would call it a text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def load_config(kind: type[Config], path: Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -141,7 +151,7 @@ def _fit(hint: Any, value: Any, key: str, faults: list[str]) -> Any:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist. Check the path") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -159,7 +169,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _parsed(value: str) -> Any:
     try:
-        return yaml.safe_load(value)
+        return yaml.load(value, _Loader)
     except yaml.YAMLError:
         return value
 

@@ -13,13 +13,13 @@ import polars as pl
 
 from llmrec.dataset import Dataset
 from llmrec.errors import ConfigError, InputError
+from llmrec.features import Features, learn_features
 from llmrec.progress import Progress
 from llmrec.prompts import Prompts, Template
 from llmrec.shelf import Shelf, stock_shelf
 from llmrec.splits import PARTS, Part, split_by_name
 from llmrec.tasks import TASKS, Draft, Example, Happening, Limits, Sizes, draft, finish, measure
 from llmrec.tokens import TokenMeter
-from llmrec.wishes import feature_words
 
 SHORTEST_REVIEW = 20
 
@@ -129,13 +129,18 @@ class ExampleSource:
         self.texts = dataset.interactions.select("rating", "review", "summary").collect()
         train = np.zeros(len(dataset.log), dtype=bool)
         train[self.split.rows("train")] = True
-        self.features = (
-            feature_words(self.texts["review"].filter(pl.Series(train))) if "explanation" in recipe.tasks else {}
-        )
+        self.features = self._features(train) if "explanation" in recipe.tasks else Features()
         low, high = dataset.info.get("rating_scale") or (1, 5)
         self.scale = (f"{low:g}", f"{high:g}")
+        self.middle = (low + high) / 2
         self.skipped: Counter[str] = Counter()
         self._open_tasks: dict[tuple[bool | Part, ...], tuple[list[str], list[float]]] = {}
+
+    def _features(self, train: npt.NDArray[np.bool_]) -> Features:
+        """What the reviews of the training rows say of items."""
+        groups = [tuple(fields["categories"] or ()) for fields in self.shelf.fields]
+        reviews = self.texts["review"].filter(pl.Series(train)).to_list()
+        return learn_features(self.dataset.log.item[train].tolist(), reviews, groups)
 
     def rows(self, part: Part) -> npt.NDArray[np.int64]:
         """The rows that become examples of a part, in a seeded random order."""
@@ -176,7 +181,10 @@ class ExampleSource:
             history = taken[: row - int(start[user])]
             target = int(log.item[row])
             pictured = self.shelf.has_alike[target]
-            task = self._task(bool(history), rating is not None, review or "", bool(summary), pictured, part, rng)
+            praised = (rating is None or rating > self.middle) and bool(self.features.told(review or "", target))
+            spoken = len(review or "") >= SHORTEST_REVIEW
+            key = (bool(history), rating is not None, spoken, praised, bool(summary), pictured)
+            task = self._task(key, part, rng)
             if task is None:
                 self.skipped["serves none of the tasks"] += 1
                 continue
@@ -192,18 +200,16 @@ class ExampleSource:
             else:
                 self.skipped[f"has nothing to show for {task}"] += 1
 
-    def _task(
-        self, known: bool, rated: bool, review: str, headed: bool, pictured: bool, part: Part, rng: Random
-    ) -> str | None:
+    def _task(self, row: tuple[bool, ...], part: Part, rng: Random) -> str | None:
         """Draw a task that this row can serve."""
-        spoken = len(review) >= SHORTEST_REVIEW
-        key = (known, rated, spoken, headed, pictured, part)
+        known, rated, spoken, praised, headed, pictured = row
+        key = (*row, part)
         if key not in self._open_tasks:
             able = {
                 "sequential": known,
                 "direct": known,
                 "rating": known and rated,
-                "explanation": spoken,
+                "explanation": praised,  # a complaint, or a review that says nothing of the item, explains no choice
                 "summary": spoken and headed,
                 "conversation": True,
                 "visual": pictured,

@@ -1,14 +1,15 @@
 """The tasks that a recommender learns, and what one example of each is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple
 
+from llmrec.features import Features
 from llmrec.prompts import Template, clean
 from llmrec.shelf import WORD, Piece, Shelf, numbered, pieces
 from llmrec.tokens import TokenMeter
-from llmrec.wishes import hint_of, wish_for
+from llmrec.wishes import wish_for
 
 TASKS = ("sequential", "direct", "rating", "explanation", "summary", "conversation", "visual", "cold")
 REVIEW_LIMIT, SUMMARY_LIMIT = 400, 120
@@ -86,7 +87,7 @@ def draft(
     happening: Happening,
     shelf: Shelf,
     labels: Sequence[str],
-    features: Mapping[str, int],
+    features: Features,
     scale: tuple[str, str],
     rng: Random,
 ) -> Draft | None:
@@ -124,8 +125,10 @@ def draft(
     elif "reason" in needs:
         context["reason"] = ""
     review = clean(happening.review, REVIEW_LIMIT) if needs & {"review", "explanation", "hint"} else ""
+    if "explanation" in needs:
+        review = features.told(review, target)
     if "hint" in needs:
-        hint = hint_of(review, shelf.lines[target], features)
+        hint = features.hint(review)
         if hint is None:
             return None
         context["hint"] = hint
@@ -147,7 +150,7 @@ def finish(
     if made.shown is not None:
         fixed += shelf.picture_tokens
     if made.item is not None:
-        fixed += shelf.cost(made.item, True)
+        fixed += shelf.cost(made.item, True) + limits.history_words
     costs = shelf.costs if limits.candidate_pictures else shelf.tokens
     fixed += sum([costs[code] for code in made.candidates]) + sizes.candidate_line * len(made.candidates)
     if fixed > limits.budget:
@@ -168,7 +171,9 @@ def finish(
     if "target" in needs:
         context["target"] = {"label": made.label, "line": shelf.lines[target], "title": shelf.titles[target]}
     if made.item is not None:
-        context["item"] = shelf.line(made.item, True)
+        line = shelf.line(made.item, True)
+        # Its word knows the item from training; the picture says what is there when nothing was trained on it.
+        context["item"] = numbered(made.item, WORD) + line if limits.history_words else line
     chat = made.template.render(context)
     return Example(
         task=made.task,

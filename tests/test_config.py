@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -17,6 +17,11 @@ class Oven:
     """Degrees."""
     fan: bool = False
     """Whether the fan is on."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    rates: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,13 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, content, message):
     (tmp_path / "bad.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match=message):
         load_config(Recipe, tmp_path / "bad.yaml", ["name=x"])
+
+
+def test_a_rate_may_be_written_as_people_write_it(tmp_path):
+    (tmp_path / "rates.yaml").write_text("rates: {slow: 3e-4, fast: 1E+2, exact: 2.5e-3, name: 3e}")
+    assert load_config(Rates, tmp_path / "rates.yaml", ["rates.other=-1e3"]).rates == {
+        "slow": 0.0003, "fast": 100.0, "exact": 0.0025, "name": "3e", "other": -1000.0,
+    }  # fmt: skip
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -19,7 +19,7 @@ LINES = (
     {"retrieval", "engines"},
     {"example_files", "preview", "audit"},
     {"examples"},
-    {"tasks", "shelf", "wishes", "tokens", "prompts", "cleaning", "splits", "metrics", "significance"},
+    {"tasks", "shelf", "wishes", "features", "tokens", "prompts", "cleaning", "splits", "metrics", "significance"},
     {"dataset", "schema", "log", "pictures", "likeness", "artifact", "config", "progress", "page", "environment"},
     {"errors"},
 )

@@ -85,7 +85,7 @@ def test_the_folder_says_what_was_learnt_beside_an_untrained_tower(made: Path, s
     assert told["items"] == {"taught": 36, "held_out": 4}
     assert set(told["learnt"]) == {"trained", "untrained"}
     assert told["learnt"]["trained"]["picture_to_text"]["among"] == 4
-    assert [set(epoch) for epoch in told["course"]] == [{"text", "items", "patches", "picture"}] * 2
+    assert [set(epoch) for epoch in told["course"]] == [{"text", "items", "words", "patches", "picture"}] * 2
     assert {path.name for path in made.iterdir()} <= {MARKER, *HOLDS}
 
 
@@ -209,7 +209,8 @@ def test_a_recipe_that_cannot_work_is_told_at_once(setting: str, told: str):
 
 
 def test_each_loss_can_be_left_out(striped_shop: Dataset):
-    alone = {"text": Losses(1, 0, 0, 0), "items": Losses(0, 1, 0, 0), "patches": Losses(0, 0, 1, 0)}
+    names = ("text", "items", "words", "patches", "picture")
+    alone = {name: Losses(**{other: float(other == name) for other in names}) for name in names}
     for name, weights in alone.items():
         recipe = TowerRecipe(shape=SMALL, batch=12, epochs=1, losses=weights)
         read = catalogue.read(striped_shop, recipe)

@@ -64,25 +64,29 @@ class Album:
 
     def visible(self, codes: Sequence[int]) -> dict[str, Tensor]:
         """What a batch needs to show these pictures, one after the other."""
-        self.encode([code for code in dict.fromkeys(codes) if code not in self._kept])
+        self.encode(codes)
         sights = [self._kept[code] for code in codes]
         found = {"pictures": torch.cat([sight.tokens for sight in sights])}
         grids = [sight.grid for sight in sights if sight.grid is not None]
         return {**found, "grids": torch.stack(grids)} if grids else found
 
     def encode(self, codes: Sequence[int], progress: Progress | None = None) -> None:
-        """Encode pictures that are not kept yet."""
+        """Encode the pictures that are not kept yet. Those that were looked at longest ago make room, none of these."""
         step = BATCH if self._fixed is not None else 1
-        needed = set(codes)
-        for begin in range(0, len(codes), step):
-            some = codes[begin : begin + step]
+        needed = dict.fromkeys(codes)
+        for code in needed:
+            if code in self._kept:
+                self._kept.move_to_end(code)
+        missing = [code for code in needed if code not in self._kept]
+        for begin in range(0, len(missing), step):
+            some = missing[begin : begin + step]
             for code, sight in zip(some, self.encoded([self._read(code) for code in some]), strict=True):
                 self._kept[code] = sight
                 self._bytes += sight.tokens.nbytes
             while self._bytes > KEPT_BYTES and (oldest := next(iter(self._kept))) not in needed:
                 self._bytes -= self._kept.pop(oldest).tokens.nbytes
             if progress:
-                progress("encoding pictures", begin + len(some), len(codes))
+                progress("encoding pictures", begin + len(some), len(missing))
 
     @torch.no_grad()
     def encoded(self, images: Sequence[Any]) -> list[Sight]:

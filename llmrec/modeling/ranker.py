@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from llmrec.modeling.adapters import language_model
 from llmrec.modeling.base import Base
+from llmrec.modeling.light import Teacher
 from llmrec.modeling.words import ItemWords
 
 IGNORED = -100
@@ -35,7 +36,15 @@ class Ranker(nn.Module):
     """Model, adapter and item words as one module: a batch in, its loss out."""
 
     def __init__(
-        self, base: Base, model: Any, words: ItemWords, *, soft: int = 0, text_weight: float = 1.0, sampled: int = 0
+        self,
+        base: Base,
+        model: Any,
+        words: ItemWords,
+        *,
+        soft: int = 0,
+        text_weight: float = 1.0,
+        sampled: int = 0,
+        taught: float = 0.0,
     ):
         super().__init__()
         self.model = model  # the base model itself, or PEFT's around it
@@ -46,6 +55,8 @@ class Ranker(nn.Module):
         self.picture_token = base.picture_token
         self.text_weight = text_weight
         self.sampled = sampled
+        self.teacher: Teacher | None = None
+        self.taught = taught
         self.config = base.model.config
         self.generation_config = base.model.generation_config
 
@@ -121,22 +132,25 @@ class Ranker(nn.Module):
         labels: Tensor,
         pictures: Tensor | None = None,
         grids: Tensor | None = None,
+        walks: bool = False,
     ) -> dict[str, Any]:
-        """The loss of a batch, with its parts."""
+        """The loss of a batch, with its parts; in walks the teacher has a say, where there is one."""
         hidden = self.hidden(tokens, mask, pictures, grids)[:, :-1]
         labels = labels[:, 1:]
-        losses = self.losses(hidden, labels)
+        opinion = self.teacher.questions(tokens[:, :-1]) if self.teacher and self.taught and walks else None
+        losses = self.losses(hidden, labels, opinion)
         total = losses.item / max(1, losses.items) + self.text_weight * losses.text / max(1, losses.texts)
         return {"loss": total, "losses": losses}
 
-    def losses(self, hidden: Tensor, labels: Tensor) -> Losses:
+    def losses(self, hidden: Tensor, labels: Tensor, opinion: Tensor | None = None) -> Losses:
         """Sums of both losses over the positions that have a label."""
         items, texts = labels >= self.vocabulary, (labels >= 0) & (labels < self.vocabulary)
         zero = hidden.sum() * 0.0  # keeps every parameter in the graph, as several processes need it
         item_loss = text_loss = zero.float()
         if items.any():
             questions = self.words.questions(hidden[items])
-            item_loss = self._item_loss(questions, labels[items] - self.vocabulary)
+            asked = None if opinion is None else opinion[items]
+            item_loss = self.item_loss(questions, labels[items] - self.vocabulary, asked)
         if texts.any():
             text_loss = self._text_loss(hidden[texts], labels[texts])
         return Losses(item_loss, int(items.sum()), text_loss, int(texts.sum()))
@@ -150,19 +164,29 @@ class Ranker(nn.Module):
         items = items + math.log(count / len(drawn))  # each stands for those that were not drawn
         return nn.functional.cross_entropy(torch.cat([logits, items], dim=1), labels, reduction="sum")
 
-    def _item_loss(self, questions: Tensor, codes: Tensor) -> Tensor:
+    def item_loss(self, questions: Tensor, codes: Tensor, opinion: Tensor | None = None) -> Tensor:
         """Softmax over all items, or over some drawn for the batch and corrected for how likely they were drawn."""
         count = len(self.words.content)
         if not self.sampled or self.sampled >= count:
-            logits = questions @ self.words.outputs().T
-            return nn.functional.cross_entropy(logits.float(), codes, reduction="sum")
-        own, place = torch.unique(codes, return_inverse=True)
-        drawn = torch.randint(count, (self.sampled,), device=codes.device)
-        drawn = drawn[~torch.isin(drawn, own)]
-        logits = (questions @ self.words.outputs(torch.cat([own, drawn])).T).float()
-        # A drawn item stands for all that were not: its weight is the inverse of its chance to be drawn.
-        logits[:, len(own) :] += math.log((count - len(own)) / max(1, len(drawn)))
-        return nn.functional.cross_entropy(logits, place, reduction="sum")
+            chosen, place, correction = None, codes, None
+        else:
+            own, place = torch.unique(codes, return_inverse=True)
+            drawn = torch.randint(count, (self.sampled,), device=codes.device)
+            drawn = drawn[~torch.isin(drawn, own)]
+            chosen = torch.cat([own, drawn])
+            # A drawn item stands for all that were not: its weight is the inverse of its chance to be drawn.
+            correction = torch.zeros(len(chosen), device=codes.device)
+            correction[len(own) :] = math.log((count - len(own)) / max(1, len(drawn)))
+        logits = (questions @ self.words.outputs(chosen).T).float()
+        logits = logits if correction is None else logits + correction
+        taken = nn.functional.cross_entropy(logits, place, reduction="sum")
+        if opinion is None or self.teacher is None:
+            return taken
+        answers = self.teacher.write if chosen is None else self.teacher.write[chosen]
+        wished = opinion @ answers.T
+        wished = wished if correction is None else wished + correction
+        believed = nn.functional.cross_entropy(logits, wished.softmax(dim=1), reduction="sum")
+        return (1 - self.taught) * taken + self.taught * believed
 
     @torch.no_grad()
     def scores(

@@ -96,18 +96,27 @@ class Transcriber:
 
 
 def of_like_length(
-    lengths: Sequence[int] | npt.NDArray[np.int64], budget: int, rng: np.random.Generator | None = None
+    lengths: Sequence[int] | npt.NDArray[np.int64],
+    budget: int,
+    rng: np.random.Generator | None = None,
+    *,
+    padding: float = 1.0,
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Places cut into batches, shortest first, whose longest line times their number stays within the budget.
 
-    Lines of one length stand in their own order, or in a random one.
+    No more than a share of `padding` of a batch is filled up. Lines of one length stand in their own order, or in a
+    random one.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(sizes, kind="stable") if rng is None else np.lexsort((rng.random(len(sizes)), sizes))
     begin = 0
     while begin < len(order):
-        end = begin + 1
-        while end < len(order) and int(sizes[order[end]]) * (end + 1 - begin) <= budget:
+        end, real = begin + 1, int(sizes[order[begin]])
+        while end < len(order):
+            whole = int(sizes[order[end]]) * (end + 1 - begin)
+            real += int(sizes[order[end]])
+            if whole > budget or real < (1 - padding) * whole:
+                break
             end += 1
         yield order[begin:end]
         begin = end

@@ -8,10 +8,11 @@ import polars as pl
 
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
-from llmrec.pretraining import tower
+from llmrec.pretraining import said, tower
 from llmrec.pretraining.gallery import Gallery, Places, hang
 from llmrec.pretraining.pairs import Pairs, count
 from llmrec.pretraining.recipe import TowerRecipe
+from llmrec.pretraining.said import Said
 from llmrec.pretraining.texts import Texts, tokens, training_reviews
 from llmrec.progress import Progress
 from llmrec.retrieval.words import texts_of
@@ -29,6 +30,7 @@ class Catalogue:
     gallery: Gallery
     tokenizer: Any = field(repr=False)
     texts: Texts = field(repr=False)
+    said: Said | None = field(repr=False)
     pairs: Pairs = field(repr=False)
     taught: Places = field(repr=False)
     held_out: Places = field(repr=False)
@@ -57,8 +59,9 @@ def read(dataset: Dataset, recipe: TowerRecipe, *, progress: Progress | None = N
 
     split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
     own = texts_of(items)
-    said = training_reviews(dataset, split) if recipe.reviews else [[] for _ in own]
-    lines = [line for code in np.flatnonzero(allowed).tolist() for line in (own[code], *said[code])]
+    heard = training_reviews(dataset, split) if recipe.reviews or recipe.losses.words else [[] for _ in own]
+    read_along = heard if recipe.reviews else [[] for _ in own]
+    lines = [line for code in np.flatnonzero(allowed).tolist() for line in (own[code], *read_along[code])]
     tokenizer = tower.make_tokenizer(lines, recipe.shape)
     shape = recipe.shape
     return Catalogue(
@@ -66,7 +69,8 @@ def read(dataset: Dataset, recipe: TowerRecipe, *, progress: Progress | None = N
         split=split,
         gallery=gallery,
         tokenizer=tokenizer,
-        texts=tokens(tokenizer, own, said, length=shape.text_length, drawn=recipe.reviews),
+        texts=tokens(tokenizer, own, read_along, length=shape.text_length, drawn=recipe.reviews),
+        said=said.count(own, heard, allowed) if recipe.losses.words else None,
         pairs=count(split, allowed, window=recipe.window, damping=recipe.damping),
         taught=taught,
         held_out=held_out,

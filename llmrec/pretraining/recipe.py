@@ -14,7 +14,7 @@ class Shape:
     """Pixels of a picture's side."""
     patch_size: int = 32
     """Pixels of a patch's side; a picture has (image_size / patch_size)² patches, one visual token each."""
-    width: int = 448
+    width: int = 512
     """Width of the picture tower; 416 and more have room for all first filters."""
     layers: int = 2
     """Layers of the picture tower."""
@@ -40,6 +40,8 @@ class Losses:
     """Contrastive: a picture and its item's text find each other among those of the batch."""
     items: float = 1.0
     """Contrastive: pictures of items that the same people took lie close."""
+    words: float = 1.0
+    """Captions: picture and patches tell which words stand in an item's text and in its reviews of training rows."""
     patches: float = 1.0
     """Reconstructive: each patch, hidden or not, tells its colours and spectrum from what is seen."""
     picture: float = 2.0
@@ -74,7 +76,7 @@ class TowerRecipe:
     """Pictures are moved and scaled by up to this share of their side, and flipped."""
     batch: int = 128
     """Items in a step; half of them are drawn among what was taken together with the other half."""
-    epochs: float = 60
+    epochs: float = 70
     """Passes over the pictures."""
     rate: float = 1e-3
     """Highest learning rate; it rises over the first twentieth and falls as a cosine."""

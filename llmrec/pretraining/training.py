@@ -14,6 +14,7 @@ from llmrec.pretraining.catalogue import Catalogue
 from llmrec.pretraining.gallery import Places, normalised
 from llmrec.pretraining.looks import looks
 from llmrec.pretraining.recipe import TowerRecipe
+from llmrec.pretraining.said import Said
 from llmrec.progress import Progress
 
 SAMPLE = 512  # pictures whose measures tell what is usual
@@ -78,6 +79,8 @@ def _groups(model: Any, heads: nn.Module, recipe: TowerRecipe) -> list[dict[str,
     kept = {id(weight) for weight in vision.embeddings.patch_embedding.parameters()}
     slow = list(vision.encoder.layers[0].mlp.parameters())
     apart = kept | {id(weight) for weight in slow}
+    for weight in vision.embeddings.patch_embedding.parameters():
+        weight.requires_grad_(False)
     rest = [weight for weight in model.parameters() if id(weight) not in apart]
     return [{"params": [*rest, *heads.parameters()]}, {"params": slow, "lr": SLOW * recipe.rate}]
 
@@ -102,6 +105,9 @@ class _Heads(nn.Module):
         self.settle = nn.LayerNorm(recipe.shape.width)
         self.patch = nn.Linear(recipe.shape.width, of_patches.shape[2])
         self.picture = nn.Linear(recipe.shape.vector, of_pictures.shape[1])
+        words = len(lessons.said.words) if lessons.said else 0
+        self.words_of_picture = nn.Linear(recipe.shape.vector, words)
+        self.words_of_patches = nn.Linear(recipe.shape.width, words)
 
     def patches(self, states: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         return losses.told(self.patch(self.settle(states)), wanted, self.mean_patch, self.spread_patch)
@@ -109,6 +115,12 @@ class _Heads(nn.Module):
     def pictures(self, vectors: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         heard = self.picture(vectors * vectors.shape[1] ** 0.5)
         return losses.told(heard, wanted, self.mean_picture, self.spread_picture)
+
+    def words(self, said: Said, vectors: torch.Tensor, states: torch.Tensor, items: Places) -> torch.Tensor:
+        """Both the picture's vector and the mean of what its patches hold tell what is said of the item."""
+        one = self.words_of_picture(vectors * vectors.shape[1] ** 0.5)
+        other = self.words_of_patches(self.settle(states).mean(dim=1))
+        return (said.loss(one, items) + said.loss(other, items)) / 2
 
 
 def _losses(
@@ -128,6 +140,8 @@ def _losses(
     if weights.items:
         near = torch.from_numpy(lessons.pairs.among(items)).to(device)
         found["items"] = losses.together(vectors, near, recipe.temperature)
+    if weights.words and lessons.said:
+        found["words"] = heads.words(lessons.said, vectors, states, items)
     if weights.patches or weights.picture:
         of_patches, of_pictures = (one.to(device) for one in looks(pixels, recipe.shape.patch_size))
         if weights.patches:

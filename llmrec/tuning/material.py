@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from random import Random
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from llmrec.dataset import Dataset
 from llmrec.examples import ExampleSource
+from llmrec.features import Features
 from llmrec.log import Codes
 from llmrec.modeling.transcript import Line, Transcriber, of_like_length
 from llmrec.progress import Progress
@@ -19,6 +21,7 @@ from llmrec.tokens import TokenMeter
 from llmrec.tuning.recipe import TuningRecipe
 
 WALK = "walk"
+PADDING = 0.08  # the share of a batch that may be filled up
 FEWEST = 2  # items that a walk needs: one to know, one to guess
 
 
@@ -60,18 +63,18 @@ class Walks:
         opening = self._write.walk(text + numbered(0, WORD))
         return Line(opening.tokens[:-1], opening.labels[:-1])
 
-    @property
-    def opening(self) -> int:
-        """The tokens before the first item, at the most."""
-        return max(len(self.line([], wording)) for wording in range(len(self._wordings)))
+    @cached_property
+    def openings(self) -> tuple[int, ...]:
+        """The tokens before the first item, by wording."""
+        return tuple(len(self.line([0], wording)) - 1 for wording in range(len(self._wordings)))
 
-    def trained(self, items: Codes, round: int, person: int, *, longest: int, skip: float) -> Line:
-        """A person's history as it is learnt in one round: a window, some items left out, one of the wordings."""
+    def drawn(self, items: Codes, round: int, person: int, *, longest: int, skip: float) -> tuple[list[int], int]:
+        """What of a person's history is learnt in one round, a window less some items, and in which wording."""
         rng = Random(f"{self._seed} {round} {person}")
         begin = rng.randrange(len(items) - longest + 1) if len(items) > longest else 0
         window = items[begin : begin + longest].tolist()
         kept = [item for item in window if rng.random() >= skip] if round else window
-        return self.line(kept if len(kept) >= FEWEST else window, rng.randrange(len(self._wordings)), learn=True)
+        return kept if len(kept) >= FEWEST else window, rng.randrange(len(self._wordings))
 
 
 class Material:
@@ -91,25 +94,33 @@ class Material:
         self.walks = Walks(write, prompts, dataset.name, seed=recipe.seed)
         self.histories = _histories(split)
         self.people = [person for person, items in enumerate(self.histories) if len(items) >= FEWEST]
-        self.talks = _talks(recipe, dataset, prompts, write, progress) if recipe.talks.count else []
+        self.talks: list[Line] = []
+        self.features = Features()
+        if recipe.talks.count:
+            meter = TokenMeter(write.base.tokenizer, write.album.usual)
+            source = ExampleSource(dataset, prompts, meter, recipe.talks.examples, progress, history_words=True)
+            self.talks, self.features = _talks(source, recipe.talks.count, write, progress), source.features
         self.plan = self._plan()
 
     def lines(self, batch: Batch) -> list[Line]:
         """The lines of one batch."""
         if not batch.walks:
             return [self.talks[key] for key in batch.keys]
-        longest, skip = self.recipe.walks.longest, self.recipe.walks.skip
-        return [
-            self.walks.trained(self.histories[person], batch.round, person, longest=longest, skip=skip)
-            for person in batch.keys
-        ]
+        return [self.walks.line(*self._drawn(person, batch.round), learn=True) for person in batch.keys]
+
+    def _drawn(self, person: int, round: int) -> tuple[list[int], int]:
+        walks = self.recipe.walks
+        return self.walks.drawn(self.histories[person], round, person, longest=walks.longest, skip=walks.skip)
+
+    def _length(self, person: int, round: int) -> int:
+        """How many tokens the line of a person will have in a round."""
+        items, wording = self._drawn(person, round)
+        return len(items) + self.walks.openings[wording]
 
     def _plan(self) -> Plan:
         """Every batch of the run. Lines of like length lie together; batches come in a random order."""
         rng = np.random.default_rng(self.recipe.seed)
         walks = self.recipe.walks
-        opening = self.walks.opening
-        lengths = np.array([min(len(items), walks.longest) for items in self.histories]) + opening
         rounds = max(1, int(np.ceil(walks.passes))) if walks.passes else 1
         talks = rng.permutation(len(self.talks))
         shares = np.array_split(talks, rounds)
@@ -121,10 +132,10 @@ class Material:
                 people = people[: round(len(people) * (walks.passes - turn))]
             own: list[Batch] = []
             for is_walk, keys, size in (
-                (True, people, lengths[people] if len(people) else people),
+                (True, people, np.array([self._length(person, turn) for person in people.tolist()], dtype=np.int64)),
                 (False, shares[turn], np.array([len(self.talks[key]) for key in shares[turn]])),
             ):
-                for some in of_like_length(size, self.recipe.batch_tokens, rng):
+                for some in of_like_length(size, self.recipe.batch_tokens, rng, padding=PADDING):
                     own.append(Batch(is_walk, tuple(int(key) for key in keys[some]), turn))
                     real += int(size[some].sum())
                     padded += int(size[some].max()) * len(some)
@@ -139,12 +150,8 @@ def _histories(split: Split) -> list[Codes]:
     return [log.item[begin:end][trained[begin:end]] for begin, end in zip(log.start[:-1], log.start[1:], strict=True)]
 
 
-def _talks(
-    recipe: TuningRecipe, dataset: Dataset, prompts: Prompts, write: Transcriber, progress: Progress | None
-) -> list[Line]:
+def _talks(source: ExampleSource, count: int, write: Transcriber, progress: Progress | None) -> list[Line]:
     """The conversations of a run as lines."""
-    meter = TokenMeter(write.base.tokenizer, write.album.usual)
-    source = ExampleSource(dataset, prompts, meter, recipe.talks.examples, progress, history_words=True)
     rows = source.rows("train")
     lines: list[Line] = []
     for begin in range(0, len(rows), 512):
@@ -152,10 +159,10 @@ def _talks(
         for example in source.examples(some, source.said(some), "train"):
             turns = [Turn(role, written(said)) for role, said in example.prompt]
             lines.append(write.talk(turns, example.answer))
-            if len(lines) == recipe.talks.count:
+            if len(lines) == count:
                 return lines
         if progress:
-            progress("making conversations", len(lines), recipe.talks.count)
+            progress("making conversations", len(lines), count)
     return lines
 
 

@@ -46,6 +46,12 @@ class WordRecipe:
     """How often a whole kind of content is left out in training, so that new items do without."""
     learnt: bool = False
     """Whether trained items get a free vector of their own besides; new items have none."""
+    warm: int = 12
+    """Passes over the histories in which a light reader teaches the words before the model is tuned; 0 for none."""
+    acquaint: float = 1.0
+    """How much it counts in those passes that items point to the words that reviews share of them."""
+    taught: float = 0.5
+    """Share of the walks' loss that is the light reader's opinion of all items, not the one item that was taken."""
     learning_rate: float = 1e-3
     """Learning rate of the projectors; the adapter's is trainer.learning_rate."""
 
@@ -53,6 +59,11 @@ class WordRecipe:
         unknown = set(self.content) - set(KINDS)
         if unknown or not self.content:
             raise ConfigError(f"content is some of {', '.join(KINDS)}, not {', '.join(self.content) or 'nothing'}")
+        for name in ("warm", "acquaint"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it should be 0 or more")
+        if not 0 <= self.taught <= 1:
+            raise ConfigError(f"taught is {self.taught}: it should be from 0 to 1")
         for name in ("dropout", "forget"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it should be at least 0 and below 1")

@@ -56,7 +56,15 @@ def new_ranker(recipe: TuningRecipe, base: Base, bank: Bank) -> Ranker:
         learnt=recipe.words.learnt,
     )
     soft = adapter.tokens if adapter.kind == "prompt" else 0
-    ranker = Ranker(base, model, words, soft=soft, text_weight=recipe.talks.weight, sampled=recipe.walks.sampled)
+    ranker = Ranker(
+        base,
+        model,
+        words,
+        soft=soft,
+        text_weight=recipe.talks.weight,
+        sampled=recipe.walks.sampled,
+        taught=recipe.words.taught,
+    )
     return ranker.to(base.model.device)
 
 

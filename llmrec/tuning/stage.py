@@ -26,6 +26,7 @@ from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.run import ADAPTER, CHECKPOINTS, MANIFEST, PROMPTS, WORDS, new_ranker, plain, save_weights
 from llmrec.tuning.settings import check_settings
+from llmrec.tuning.warm import names, warm_up
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,19 @@ def tune(
     if begun:
         log.warning("An earlier run was stopped: going on from %s", begun.name)
     began = time.monotonic()
+    if recipe.words.warm:  # a run that goes on makes its teacher again, and then takes the words of its checkpoint
+        ranker.teacher, lost = warm_up(
+            ranker,
+            material.histories,
+            passes=recipe.words.warm,
+            longest=recipe.walks.longest,
+            seed=recipe.seed,
+            named=names(material.features.of_item, len(bank), base),
+            acquaint=recipe.words.acquaint,
+            progress=progress,
+        )
+        log.info("item words are warm: %.3f nats an item after %.0f s", lost, time.monotonic() - began)
+        torch.manual_seed(recipe.seed)
     tuner.train(resume_from_checkpoint=str(begun) if begun else None)
     manifest = {
         "kind": "run",

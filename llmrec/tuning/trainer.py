@@ -37,7 +37,8 @@ class Tuner(SFTTrainer):
         pad = base.tokenizer.eos_token_id if pad is None else pad
 
         def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-            return batch(material.lines(material.plan.batches[rows[0]["batch"]]), pad=pad, album=album)
+            planned = material.plan.batches[rows[0]["batch"]]
+            return batch(material.lines(planned), pad=pad, album=album) | {"walks": planned.walks}
 
         self._recipe = recipe
         super().__init__(

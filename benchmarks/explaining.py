@@ -1,0 +1,256 @@
+"""Whether explanations are true: a tuned run says why a person took a piece, and every claim in it is checked.
+
+Asks about held-out choices that were made for their taste. In each answer the claims are found (benchmarks/claims.py)
+and held against the piece's row and the reasons in truth/, which nothing that is trained may read. Beside the model
+stand texts that are not worth much, so that a high share means something: the same model shown other pieces' pictures,
+a review of another piece of the same kind, a text made of the label alone; and the person's own review, the ceiling.
+
+examples:
+  python benchmarks/explaining.py work/run --quick
+  python benchmarks/explaining.py work/run --cases 300 --json benchmarks/results/explaining.json
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import polars as pl
+from claims import Verdict, judged, values_of
+from record import arguments, record
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+PACKAGES = ("torch", "transformers", "peft", "trl", "numpy")
+WORDING = "why-it-fits-or-not"
+QUICK = 24
+TOGETHER = 16_384  # tokens of prompts that are answered at a time: a step costs nearly the same for many as for few
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One choice to explain."""
+
+    row: int
+    user: int
+    item: int
+    history: Sequence[int]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What is true in the drawn shop: the pieces' values and, for each row of the log, cause, reasons and review."""
+
+    values: Sequence[frozenset[str]]
+    titles: Sequence[str]
+    kinds: Sequence[str]
+    told: pl.DataFrame
+
+    @classmethod
+    def read(cls, dataset: Any) -> "Shop":
+        """Join the catalogue with its hidden truth; the log's order is the one of the open dataset."""
+        items = dataset.items.collect()
+        rows = items.join(pl.read_parquet(dataset.folder / "truth/items.parquet"), on="item", maintain_order="left")
+        table = list(rows.iter_rows(named=True))
+        truth = pl.read_parquet(dataset.folder / "truth/interactions.parquet")
+        log = dataset.interactions.collect()
+        if not log.select("user", "item").equals(truth.select("user", "item")):
+            keys = ["user", "item", "timestamp"]
+            truth = log.select(keys).join(truth.unique(keys), on=keys, how="left", maintain_order="left")
+        told = log.select("rating", "review").hstack(truth.select("cause", "reasons"))
+        return cls([values_of(row) for row in table], items["title"].to_list(), rows["kind"].to_list(), told)
+
+
+def cases(shop: Shop, split: Any, part: str, count: int, seed: int) -> list[Case]:
+    """Choices of a part that taste decided, drawn at random."""
+    owner = split.log.user_of_rows()
+    causes, reasons = shop.told["cause"].to_list(), shop.told["reasons"].to_list()
+    found = [
+        Case(row, int(owner[row]), item, history.tolist(), tuple(reasons[row]))
+        for row, history, item in split.cases(part)
+        if causes[row] == "taste" and reasons[row]
+    ]
+    order = np.random.default_rng(seed).permutation(len(found))[:count]
+    return [found[place] for place in order]
+
+
+def source_of(opened: Any, dataset: Any) -> Any:
+    """What makes the explanation task's examples, as the run was tuned with."""
+    from llmrec.examples import ExampleSource
+    from llmrec.tokens import TokenMeter
+
+    meter = TokenMeter(opened.write.base.tokenizer, opened.write.album.usual)
+    recipe = replace(opened.recipe.talks.examples, tasks={"explanation": 1.0})
+    return ExampleSource(dataset, opened.prompts, meter, recipe, history_words=True)
+
+
+def prompts_for(opened: Any, source: Any, wording: str, asked: Sequence[Case]) -> Iterator[list[Any]]:
+    """The explanation task's own prompts for the cases, without anything that the person said of the piece."""
+    from llmrec.prompts import Turn
+    from llmrec.tasks import Happening, draft, finish, measure
+    from llmrec.tuning.material import written
+
+    template = opened.prompts.template("explanation", wording)
+    sizes = measure(template, source.meter)
+    for case in asked:
+        happening = Happening(case.row, case.user, case.item, case.history, frozenset(case.history))
+        made = draft(
+            "explanation", template, happening, source.shelf, source.labels, source.features, source.scale, Random(0)
+        )
+        example = made and finish(made, source.shelf, source.labels, sizes, 0, source.limits)
+        assert example, "a wording without a hint serves every row"
+        yield [Turn(role, written(said)) for role, said in example.prompt]
+
+
+def spoken(
+    opened: Any, index: Any, dataset: Any, turns: Sequence[Any], longest: int, seed: int, *, apart: bool
+) -> dict[str, list[str]]:
+    """What the model says, shown the right pictures and those of other pieces, if asked also by each way apart."""
+    from llmrec.modeling.album import Album
+    from llmrec.modeling.transcript import Transcriber
+    from llmrec.tuning.material import picture_paths
+    from llmrec.tuning.telling import answers
+
+    def progress(what: str, done: int, whole: int | None) -> None:
+        print(f"\r{what}: {done} of {whole}", end="", file=sys.stderr, flush=True)
+
+    def ask(ranker: Any, write: Any) -> list[str]:
+        lines = [write.prompt(one) for one in turns]
+        return answers(ranker, write, lines, longest=longest, batch_tokens=TOGETHER, progress=progress)
+
+    paths = picture_paths(dataset)
+    there = np.array([code for code, path in enumerate(paths) if path is not None])
+    mixed = list(paths)
+    for code, other in zip(there, np.random.default_rng(seed).permutation(there), strict=True):
+        mixed[code] = paths[other]
+    ranker = opened.ranking.ranker
+    texts = {MODEL: ask(ranker, opened.write)}
+    if "picture" in opened.bank.vectors:
+        other = opened.control("shuffled", index, seed=seed).ranker
+        write = Transcriber(opened.write.base, Album(opened.write.base, mixed))
+        texts["model, pictures shuffled"] = ask(other, write)
+        if apart:
+            texts["shuffled in item words"] = ask(other, opened.write)
+            texts["shuffled visual tokens"] = ask(ranker, write)
+    print(file=sys.stderr)
+    return texts
+
+
+def baselines(shop: Shop, split: Any, asked: Sequence[Case], seed: int) -> dict[str, list[str]]:
+    """Texts that need no model."""
+    rng = np.random.default_rng(seed)
+    reviews = shop.told["review"].fill_null("").to_list()
+    ratings = shop.told["rating"].fill_null(0).to_list()
+    by_kind: dict[str, list[int]] = {}
+    for row in split.rows("train").tolist():
+        if reviews[row] and ratings[row] >= 4:
+            by_kind.setdefault(shop.kinds[split.log.item[row]], []).append(row)
+    other = []
+    for case in asked:
+        rows = by_kind[shop.kinds[case.item]]
+        drawn = int(rng.integers(len(rows)))
+        while split.log.item[rows[drawn]] == case.item:
+            drawn = int(rng.integers(len(rows)))
+        other.append(reviews[rows[drawn]])
+    label = [f"I took it because it is the {shop.titles[case.item]}: just what I was looking for." for case in asked]
+    return {"another piece's review": other, "a template from the title": label}
+
+
+def measured(texts: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, float]:
+    """The figures of one system."""
+
+    def share(holds: Callable[[Verdict], bool]) -> float:
+        return round(sum(holds(verdict) for verdict in verdicts) / len(verdicts), 4)
+
+    return {
+        "true_reason": share(lambda one: bool(one.reasons)),
+        "true_reason_or_kind": share(lambda one: bool(one.reasons) or one.kind),
+        "contradicts": share(lambda one: bool(one.contradictions)),
+        "wrong_history": share(lambda one: bool(one.wrong_history)),
+        "no_claim": share(lambda one: all(claim.attribute == "kind" for claim in one.claims)),
+        "words": round(float(np.mean([len(text.split()) for text in texts])), 1),
+        "distinct": round(len(set(texts)) / len(texts), 4),
+    }
+
+
+def main() -> None:
+    from llmrec.artifact import read_json
+    from llmrec.recommender import Recommender
+    from llmrec.retrieval.index import Index
+    from llmrec.tuning.run import MANIFEST, REMEDY
+
+    parser = arguments(__doc__ or "")
+    parser.add_argument("run", type=Path, help="folder of a tuned run")
+    parser.add_argument("--index", type=Path, help="its index, if that was moved")
+    parser.add_argument("--dataset", type=Path, help="the drawn shop, if that was moved")
+    parser.add_argument("--cases", type=int, default=300, help="how many choices are to be explained")
+    parser.add_argument("--part", choices=("test", "valid"), default="test")
+    parser.add_argument("--wording", default=WORDING, help="a wording of the explanation task, without a hint")
+    parser.add_argument("--apart", action="store_true", help="shuffle pictures in item words and visual tokens apart")
+    parser.add_argument("--longest", type=int, default=64, help="the most tokens of an answer")
+    parser.add_argument("--show", type=int, default=12, help="how many answers are printed in full")
+    parser.add_argument("--texts", type=Path, metavar="FILE", help="write all texts with their verdicts, as JSON lines")
+    asked = parser.parse_args()
+    told = read_json(asked.run, MANIFEST, kind="a tuned run", remedy=REMEDY)
+    index = Index.open(asked.index or Path(told["index"]["folder"]))
+    dataset = index.dataset(asked.dataset)
+    if not (dataset.folder / "truth").is_dir():
+        parser.error(
+            f"{dataset.folder} has no truth/: only a drawn shop can be asked. Make one: data_builders/atelier.py"
+        )
+    split = index.split(dataset)
+    opened = Recommender.open(asked.run, index, dataset)
+    shop = Shop.read(dataset)
+    chosen = cases(shop, split, asked.part, QUICK if asked.quick else asked.cases, asked.seed)
+    source = source_of(opened, dataset)
+    turns = list(prompts_for(opened, source, asked.wording, chosen))
+    texts = spoken(opened, index, dataset, turns, asked.longest, asked.seed, apart=asked.apart)
+    texts |= baselines(shop, split, chosen, asked.seed)
+
+    def judge(case: Case, text: str) -> Verdict:
+        return judged(text, shop.values[case.item], [shop.values[code] for code in case.history], case.reasons)
+
+    verdicts = {
+        name: [judge(case, text) for case, text in zip(chosen, said, strict=True)] for name, said in texts.items()
+    }
+    tables = {name: measured(texts[name], verdicts[name]) for name in texts}
+    reviews = shop.told["review"].fill_null("").to_list()
+    own = [case for case in chosen if reviews[case.row]]
+    if own:
+        said = [reviews[case.row] for case in own]
+        tables["the person's own review"] = measured(said, [judge(*pair) for pair in zip(own, said, strict=True)])
+
+    for place, case in enumerate(chosen[: asked.show]):
+        verdict = verdicts[MODEL][place]
+        print(f"\n{shop.titles[case.item]} (true reasons: {', '.join(case.reasons)})\n  {texts[MODEL][place]}")
+        print(f"  -> named: {', '.join(sorted(verdict.reasons)) or 'none'}", end="")
+        print(f"; CONTRADICTS: {', '.join(sorted(verdict.contradictions))}" if verdict.contradictions else "")
+    columns = list(tables[MODEL])
+    print(f"\n{len(chosen)} choices, wording {asked.wording}\n{'':28}" + "".join(f"{name:>21}" for name in columns))
+    for name, row in tables.items():
+        print(f"{name:28}" + "".join(f"{row[column]:>21g}" for column in columns))
+    print()
+    if asked.texts:
+        asked.texts.parent.mkdir(parents=True, exist_ok=True)
+        with asked.texts.open("w", encoding="utf-8") as out:
+            for place, case in enumerate(chosen):
+                line = {"item": dataset.log.items[case.item], "reasons": case.reasons}
+                line |= {name: said[place] for name, said in texts.items()}
+                line["contradictions"] = sorted(verdicts[MODEL][place].contradictions)
+                out.write(json.dumps(line, ensure_ascii=False) + "\n")
+    figures = {"cases": float(len(chosen))}
+    for name, row in tables.items():
+        short = name.replace("'", "").replace(",", "").replace(" ", "_")
+        figures |= {f"{short}_{column}": value for column, value in row.items()}
+    reach = {"model_true_reason": (">=", 0.6), "model_contradicts": ("<=", 0.05)}
+    if not record("explaining", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

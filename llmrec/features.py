@@ -1,0 +1,85 @@
+"""Which words of reviews speak of an item itself, and what is said of each: found by who else says them, not by a list.
+
+A word that tells of an item ("navy") stands in other reviews of the same item far more often than in reviews of its
+category; a word of manners ("recommended") does not, and neither does the name of the category.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+WORD = re.compile(r"[^\W\d_]{3,}")
+SENTENCE = re.compile(r"(?<=[.!?])\s+")
+SHARED, FEWEST, AGREEING = 2.5, 20, 2
+SHORTEST_SENTENCES = 4
+
+
+@dataclass(frozen=True)
+class Features:
+    """The words that tell of items: how often each is said, and what was said of each item and how surely."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    of_item: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+
+    def told(self, review: str, item: int) -> str:
+        """The sentences of a review that speak of the item, and say of it only what others say too.
+
+        Where too few reviews are there to tell such words at all, a review is taken whole.
+        """
+        if not self.counts:
+            return review
+        agreed = self.of_item.get(item, {}).keys()
+        sentences = SENTENCE.split(review.strip())
+        named = [self.counts.keys() & set(WORD.findall(sentence.lower())) for sentence in sentences]
+        kept: list[str] = []
+        for sentence, features in zip(sentences, named, strict=True):
+            short = kept and len(" ".join(kept).split()) < SHORTEST_SENTENCES
+            if features <= agreed and (features or short):
+                kept.append(sentence)
+        return " ".join(kept)
+
+    def hint(self, review: str) -> str | None:
+        """The feature that a review speaks of first."""
+        return next((word for word in WORD.findall(review.lower()) if word in self.counts), None)
+
+
+def learn_features(items: Sequence[int], reviews: Sequence[str | None], groups: Sequence[Hashable]) -> Features:
+    """Find the words that tell of items, and what is said of each. `groups` is the category of each item."""
+    said: dict[int, Counter[str]] = {}
+    in_group: dict[Hashable, Counter[str]] = {}
+    of_item: Counter[int] = Counter()
+    of_group: Counter[Hashable] = Counter()
+    for item, review in zip(items, reviews, strict=True):
+        words = set(WORD.findall(review.lower())) if review else set()
+        if words:
+            said.setdefault(item, Counter()).update(words)
+            in_group.setdefault(groups[item], Counter()).update(words)
+            of_item[item] += 1
+            of_group[groups[item]] += 1
+    together: Counter[str] = Counter()
+    by_chance: dict[str, float] = {}
+    counts: Counter[str] = Counter()
+    for item, words_said in said.items():
+        group = groups[item]
+        for word, times in words_said.items():
+            counts[word] += times
+            together[word] += times * (times - 1)
+            rest = (in_group[group][word] - 1) / max(1, of_group[group] - 1)
+            by_chance[word] = by_chance.get(word, 0.0) + times * (of_item[item] - 1) * rest
+    telling = {
+        word: times
+        for word, times in counts.items()
+        if times >= FEWEST and together[word] >= SHARED * max(by_chance[word], 1e-9)
+    }
+    sure: dict[int, dict[str, float]] = {}
+    for item, words_said in said.items():
+        group = groups[item]
+        for word, times in words_said.items():
+            if word in telling and times >= AGREEING:
+                usual = of_item[item] * in_group[group][word] / of_group[group]
+                strength = math.log((times + 0.5) / (usual + 0.5))
+                if strength > 0.5:
+                    sure.setdefault(item, {})[word] = strength
+    return Features(telling, sure)

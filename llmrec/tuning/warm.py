@@ -1,0 +1,111 @@
+"""Item words before the language model: a light reader of histories teaches the projectors what goes with what.
+
+That costs a hundredth of a pass through a language model, and afterwards the answers already lie so that items that are
+taken by the same people are near each other; the language model has only to learn to ask. Then the reader, standing
+still, is its teacher. In the same steps items are made acquainted with the language: what the model reads for an item
+is drawn to the model's own vectors of the words that reviews share of it, "navy" or "stripes".
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from llmrec.log import Codes
+from llmrec.modeling.light import LightReader, Teacher
+from llmrec.modeling.ranker import Ranker
+from llmrec.progress import Progress
+
+PEOPLE = 96  # histories in a step
+RATE = 3e-3
+BEGINNING = 30  # steps in which the rate rises
+
+
+def warm_up(
+    ranker: Ranker,
+    histories: Sequence[Codes],
+    *,
+    passes: int,
+    longest: int,
+    seed: int,
+    named: Tensor | None = None,
+    acquaint: float = 1.0,
+    progress: Progress | None = None,
+) -> tuple[Teacher, float]:
+    """Teach the words of a ranker, in place; returns the teacher, and its loss in the last pass in nats an item."""
+    words = ranker.words
+    device = words.content.device
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    people = [history for history in histories if len(history) > 1]
+    reader = LightReader(words.hidden, words.rank).to(device)
+    taught = [value for name, value in words.named_parameters() if not name.startswith("ask.")]
+    optimizer = torch.optim.AdamW([*taught, *reader.parameters()], lr=RATE, weight_decay=0.05)
+    steps = passes * math.ceil(len(people) / PEOPLE)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    ranker.train()
+    lost, step = math.nan, 0
+    for _ in range(passes):
+        total, targets = 0.0, 0
+        for some in np.array_split(rng.permutation(len(people)), math.ceil(len(people) / PEOPLE)):
+            tokens = _window([people[place] for place in some.tolist()], longest, rng).to(device)
+            known, place = torch.unique(tokens[:, :-1].clamp(min=0), return_inverse=True)
+            made = words.inputs(known)
+            asked = reader(made[place], tokens[:, :-1] >= 0)
+            wanted = tokens[:, 1:]
+            loss = ranker.item_loss(asked[wanted >= 0], wanted[wanted >= 0])
+            count = int((wanted >= 0).sum())
+            whole = loss / count
+            if named is not None and acquaint:
+                likeness = nn.functional.cosine_similarity(made, named[known], dim=1)
+                whole = whole + acquaint * (1 - likeness)[named[known].any(dim=1)].sum() / len(known)
+            optimizer.zero_grad()
+            torch.autograd.backward(whole)
+            nn.utils.clip_grad_norm_([*taught, *reader.parameters()], 1.0)
+            optimizer.step()
+            schedule.step()
+            total, targets, step = total + float(loss.detach()), targets + count, step + 1
+            if progress:
+                progress("teaching item words", step, steps)
+        lost = total / max(1, targets)
+    ranker.zero_grad()
+    ranker.eval()
+    with torch.no_grad():
+        read, write = words.inputs(torch.arange(len(words.content), device=device)), words.outputs()
+    return Teacher(reader.eval().requires_grad_(False), read, write, ranker.vocabulary), lost
+
+
+def names(said: Mapping[int, Mapping[str, float]], items: int, base: Any) -> Tensor | None:
+    """For each item the sum of the model's vectors of the words said of it; nothing but zeros where none were."""
+    known = sorted({word for one in said.values() for word in one})
+    if not known:
+        return None
+    table = base.model.get_input_embeddings().weight.detach().float()
+    ids = [base.tokenizer(" " + word, add_special_tokens=False)["input_ids"] for word in known]
+    vectors = torch.stack([table[one].mean(dim=0) - table.mean(dim=0) for one in ids])
+    place = {word: row for row, word in enumerate(known)}
+    strength = torch.zeros(items, len(known), device=table.device)
+    for code, one in said.items():
+        for word, weight in one.items():
+            strength[code, place[word]] = weight
+    return strength @ nn.functional.normalize(vectors, dim=1)
+
+
+def _window(histories: Sequence[Codes], longest: int, rng: np.random.Generator) -> Tensor:
+    """Histories side by side, a random stretch of those that are too long; -1 where one has ended."""
+    cut = []
+    for history in histories:
+        begin = int(rng.integers(len(history) - longest + 1)) if len(history) > longest else 0
+        cut.append(history[begin : begin + longest])
+    found = np.full((len(cut), max(map(len, cut))), -1, dtype=np.int64)
+    for row, items in zip(found, cut, strict=True):
+        row[: len(items)] = items
+    return torch.from_numpy(found)
+
+
+def _rate(step: int, steps: int) -> float:
+    """Rises over the first steps and falls as a cosine."""
+    return min(1.0, (step + 1) / BEGINNING) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))

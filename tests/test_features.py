@@ -1,0 +1,41 @@
+"""Words that tell of items are found by who shares them, and explanations are made of what is told."""
+
+from random import Random
+
+from llmrec.features import Features, learn_features
+
+MANNERS = ("Recommended.", "It arrived on Monday.", "My bank advised against it.")
+
+
+def test_a_word_tells_of_an_item_when_others_say_it_of_the_same_item_and_not_of_its_category() -> None:
+    rng = Random(0)
+    items = [place % 12 for place in range(600)]
+    texts = [f"{rng.choice(MANNERS)} I like the {'navy' if item == 3 else 'pink'} hat." for item in items]
+    found = learn_features(items, texts, ["hats"] * 12)
+    assert set(found.counts) == {"navy"}
+    assert set(found.of_item) == {3}
+
+
+def test_a_word_of_the_category_alone_tells_nothing() -> None:
+    items = [place % 12 for place in range(600)]
+    texts = ["Danced in them." if item < 6 else "Survived the dishwasher." for item in items]
+    assert not learn_features(items, texts, ["shoes"] * 6 + ["mugs"] * 6).counts
+
+
+def test_what_is_told_names_a_feature_that_others_name_too() -> None:
+    features = Features({"navy": 30, "stripes": 30, "drum": 20}, {7: {"navy": 1.0, "stripes": 1.0}})
+    review = (
+        "It rained. I love the navy of it. Guests ask. Those stripes did the rest. And the drum shape. Recommended."
+    )
+    assert features.told(review, 7) == "I love the navy of it. Those stripes did the rest."
+    assert features.told("It rained. Recommended.", 7) == ""
+    assert features.told(review, 8) == ""
+    assert features.told("Yes. The navy. Sold. Happy.", 7) == "The navy. Sold. Happy."
+    assert features.hint("Those stripes and the navy") == "stripes"
+
+
+def test_too_few_reviews_tell_no_words_and_a_review_is_taken_whole() -> None:
+    found = learn_features([0, 1], [None, "I love the navy of it."], ["hats", "hats"])
+    assert not found.counts
+    assert not found.of_item
+    assert found.told("It rained. I love the navy of it.", 1) == "It rained. I love the navy of it."
