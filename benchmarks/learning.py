@@ -24,7 +24,7 @@ PACKAGES = ("torch", "transformers", "peft", "trl", "lancedb", "numpy")
 MODEL, FUSED = "model", "fusion with model"
 
 
-def stage(name: str, marker: Path, command: list[str], minutes: dict[str, float], until: str | None) -> None:
+def stage(name: str, marker: Path, command: list[str], minutes: dict[str, float], until: str | None = None) -> None:
     """Run one command of the product, unless what it makes is there; end the program after the last one asked for."""
     kept = marker.parent.parent / f"{name}.minutes"
     if not marker.exists():

@@ -64,7 +64,7 @@ def field_help(kind: type[Any]) -> dict[str, str]:
     return helps
 
 
-def settings_text(kind: type[Any], prefix: str = "") -> str:
+def settings_text(kind: type[Any], prefix: str = "", usual: Any = None) -> str:
     """Every setting of a config dataclass with its default and its help, those of nested sections too."""
     lines = []
     hints, helps = typing.get_type_hints(kind), field_help(kind)
@@ -73,15 +73,22 @@ def settings_text(kind: type[Any], prefix: str = "") -> str:
         inner = next((one for one in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(one)), None)
         if inner is not None:
             lines.append(f"{prefix}{field.name}: {helps.get(field.name, '')}")
-            lines.append(settings_text(typing.cast(type[Any], inner), f"{prefix}{field.name}."))
+            lines.append(settings_text(typing.cast(type[Any], inner), f"{prefix}{field.name}.", _usual(field, usual)))
             continue
-        made = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        made = _usual(field, usual)
         default = list(made) if isinstance(made, tuple) else made
         lines.append(f"{prefix}{field.name}={default}\n    {helps.get(field.name, '')}")
     return "\n".join(lines)
 
 
-def _build(kind: Any, content: Any, prefix: str, faults: list[str]) -> Any:
+def _usual(field: dataclasses.Field[Any], section: Any) -> Any:
+    """What a field is unless it is given: what the section around it says of it, else its own default."""
+    if dataclasses.is_dataclass(section):
+        return getattr(section, field.name)
+    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+
+
+def _build(kind: Any, content: Any, prefix: str, faults: list[str], usual: Any = None) -> Any:
     if not isinstance(content, Mapping):
         faults.append(f"{prefix.rstrip('.') or 'the file'} should be a section of keys, not {content!r}")
         return None
@@ -94,12 +101,15 @@ def _build(kind: Any, content: Any, prefix: str, faults: list[str]) -> Any:
             advice = f"did you mean {prefix}{near[0]}?" if near else f"the keys here are {', '.join(known)}"
             faults.append(f"unknown key {prefix}{key}: {advice}")
             continue
-        values[key] = _fit(hints[key], value, f"{prefix}{key}", faults)
+        values[key] = _fit(hints[key], value, f"{prefix}{key}", faults, _usual(known[key], usual))
     required = [
         name
         for name, field in known.items()
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     ]
+    if dataclasses.is_dataclass(usual):  # a section may have other defaults here than its class has
+        values = {name: getattr(usual, name) for name in known} | values
+        required = []
     missing = [name for name in required if name not in content]
     faults.extend(f"{prefix}{name} is missing: {field_help(kind).get(name, 'it is required')}" for name in missing)
     if faults:
@@ -111,15 +121,15 @@ def _build(kind: Any, content: Any, prefix: str, faults: list[str]) -> Any:
         return None
 
 
-def _fit(hint: Any, value: Any, key: str, faults: list[str]) -> Any:
+def _fit(hint: Any, value: Any, key: str, faults: list[str], usual: Any = None) -> Any:
     """Bring a YAML value to a field's type, or note why it does not fit."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
-        return _build(hint, value, f"{key}.", faults)
+        return _build(hint, value, f"{key}.", faults, usual if dataclasses.is_dataclass(usual) else None)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _fit(next(kind for kind in arguments if kind is not type(None)), value, key, faults)
+        return _fit(next(kind for kind in arguments if kind is not type(None)), value, key, faults, usual)
     if origin is typing.Literal:
         if value not in arguments:
             faults.append(f"{key} is {value!r}: it can be {', '.join(map(str, arguments))}")

@@ -105,6 +105,15 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, content, message):
         load_config(Recipe, tmp_path / "bad.yaml", ["name=x"])
 
 
+def test_a_section_keeps_the_other_defaults_that_it_has_where_it_stands():
+    @dataclass(frozen=True)
+    class Kitchen:
+        oven: Oven = field(default_factory=lambda: Oven(heat=99))
+
+    assert build(Kitchen, {"oven": {"fan": True}}).oven == Oven(heat=99, fan=True)
+    assert build(Kitchen, {"oven": {"heat": 5}}).oven.heat == 5
+
+
 def test_a_rate_may_be_written_as_people_write_it(tmp_path):
     (tmp_path / "rates.yaml").write_text("rates: {slow: 3e-4, fast: 1E+2, exact: 2.5e-3, name: 3e}")
     assert load_config(Rates, tmp_path / "rates.yaml", ["rates.other=-1e3"]).rates == {
