@@ -7,13 +7,14 @@ category; a word of manners ("recommended") does not, and neither does the name 
 import math
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 WORD = re.compile(r"[^\W\d_]{3,}")
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 SHARED, FEWEST, AGREEING = 2.5, 20, 2
 SHORTEST_SENTENCES = 4
+FEW = 3  # features that are listed
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,30 @@ class Features:
 
         Where too few reviews are there to tell such words at all, a review is taken whole.
         """
+        return self.kept(review, self.of_item.get(item, {}).keys())
+
+    def kept(self, text: str, known: Collection[str]) -> str:
+        """The sentences of a text that name some feature, and none that is not known."""
         if not self.counts:
-            return review
-        agreed = self.of_item.get(item, {}).keys()
-        sentences = SENTENCE.split(review.strip())
+            return text
+        sentences = SENTENCE.split(text.strip())
         named = [self.counts.keys() & set(WORD.findall(sentence.lower())) for sentence in sentences]
         kept: list[str] = []
         for sentence, features in zip(sentences, named, strict=True):
             short = kept and len(" ".join(kept).split()) < SHORTEST_SENTENCES
-            if features <= agreed and (features or short):
+            if features.issubset(known) and (features or short):
                 kept.append(sentence)
         return " ".join(kept)
+
+    def known(self, item: int, own: str = "") -> frozenset[str]:
+        """What may be said of an item: what reviewers agree on, and the features that its own text names."""
+        return frozenset(self.of_item.get(item, {})) | (self.counts.keys() & set(WORD.findall(own.lower())))
+
+    def plain(self, item: int) -> str:
+        """What reviewers agree on, the surest first, for where nothing better is said."""
+        sure = self.of_item.get(item, {})
+        words = sorted(sure, key=lambda word: -sure[word])[:FEW]
+        return f"Others speak of: {', '.join(words)}." if words else ""
 
     def hint(self, review: str) -> str | None:
         """The feature that a review speaks of first."""

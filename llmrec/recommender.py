@@ -12,8 +12,8 @@ from PIL import Image
 from llmrec.artifact import read_json
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
-from llmrec.modeling.album import Album
-from llmrec.modeling.bank import Bank
+from llmrec.modeling.album import Album, mean_of
+from llmrec.modeling.bank import EYES, Bank, Floats
 from llmrec.modeling.transcript import Transcriber
 from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index
@@ -57,10 +57,13 @@ class Recommender:
     def control(self, pictures: Pictures, index: Index, *, seed: int = 0) -> ModelRanking:
         """The same model, shown other pictures: those of other items, an empty one, or none."""
         words = self.ranking.ranker.words
-        if "picture" not in self.bank.vectors:
+        seen = [kind for kind in EYES if kind in self.bank.vectors]
+        if not seen:
             raise InputError(f"{self.folder} was tuned without pictures, so there is nothing to control")
-        changed = changed_pictures(self.bank.vectors["picture"], pictures, index, seed=seed)
-        vectors = {**self.bank.vectors, "picture": changed}
+        vectors = {**self.bank.vectors}
+        for kind in seen:
+            blank = self._blank(kind, index) if pictures == "blank" else None
+            vectors[kind] = changed_pictures(vectors[kind], pictures, blank, seed=seed)
         content, known = words.prepare({kind: torch.from_numpy(table) for kind, table in vectors.items()})
         other = _shallow(words)
         other.content, other.known = content.to(words.content), known.to(words.known)
@@ -68,22 +71,30 @@ class Recommender:
         ranker.words = other
         return replace(self.ranking, ranker=ranker, name=f"model, pictures {pictures}")
 
+    def _blank(self, kind: str, index: Index) -> Floats:
+        """The vector of an empty picture."""
+        empty = Image.new("RGB", (256, 256), (255, 255, 255))
+        if kind == "sight":
+            return mean_of(self.write.album.encoded([empty])[0])
+        if index.sights is None:
+            raise InputError(f"{index.folder} knows no pictures, so it cannot look at an empty one")
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "blank.png"
+            empty.save(path)
+            found: Floats = index.sights.vectors([path])[0]
+        return found
 
-def changed_pictures(table: Any, pictures: Pictures, index: Index, *, seed: int) -> Any:
+
+def changed_pictures(table: Floats, pictures: Pictures, blank: Floats | None, *, seed: int) -> Floats:
     """Picture vectors as they would be with other pictures; items without a picture stay without."""
-    changed = np.array(table)
+    changed: Floats = np.array(table)
     there = np.flatnonzero(np.isfinite(table).all(axis=1))
     if pictures == "none":
         changed[there] = np.nan
     elif pictures == "shuffled":
         changed[there] = table[np.random.default_rng(seed).permutation(there)]
-    elif pictures == "blank":
-        if index.sights is None:
-            raise InputError(f"{index.folder} knows no pictures, so it cannot look at an empty one")
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "blank.png"
-            Image.new("RGB", (256, 256), (255, 255, 255)).save(path)
-            changed[there] = index.sights.vectors([path])[0]
+    else:
+        changed[there] = blank
     return changed
 
 

@@ -39,3 +39,13 @@ def test_too_few_reviews_tell_no_words_and_a_review_is_taken_whole() -> None:
     assert not found.counts
     assert not found.of_item
     assert found.told("It rained. I love the navy of it.", 1) == "It rained. I love the navy of it."
+
+
+def test_an_answer_keeps_the_sentences_that_name_nothing_unknown() -> None:
+    features = Features({"navy": 30, "stripes": 30, "drum": 20}, {7: {"navy": 1.0, "stripes": 2.0}})
+    known = features.known(7, "A Drum lamp")
+    assert known == {"navy", "stripes", "drum"}
+    assert features.kept("I like navy. And stripes on pink.", known) == "I like navy. And stripes on pink."
+    assert features.kept("Navy it is. A drum. Stripes!", known - {"drum"}) == "Navy it is. Stripes!"
+    assert features.plain(7) == "Others speak of: stripes, navy."
+    assert features.plain(8) == ""

@@ -12,6 +12,7 @@ from llmrec.config import build
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
 from llmrec.evaluation.retrievers import evaluate_indexes
+from llmrec.features import Features
 from llmrec.modeling.transcript import Line
 from llmrec.prompts import Turn
 from llmrec.recommender import Recommender, changed_pictures
@@ -19,7 +20,7 @@ from llmrec.retrieval.index import Index, IndexRecipe, make_index
 from llmrec.retrieval.sasrec import SasRecRecipe
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.stage import tune
-from llmrec.tuning.telling import answers
+from llmrec.tuning.telling import TRIES, answers, explanations
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,12 +73,12 @@ def test_changed_pictures_are_of_the_same_items(index: Index, run: Path) -> None
     table = Recommender.open(run, index, index.dataset(), device="cpu").bank.vectors["picture"]
     there = np.isfinite(table).all(axis=1)
     assert 0 < there.sum() < len(there), "some items have no picture"
-    shuffled = changed_pictures(table, "shuffled", index, seed=0)
+    shuffled = changed_pictures(table, "shuffled", None, seed=0)
     assert sorted(map(tuple, shuffled[there])) == sorted(map(tuple, table[there]))
     assert not np.array_equal(shuffled[there], table[there])
-    blank = changed_pictures(table, "blank", index, seed=0)
+    blank = changed_pictures(table, "blank", np.ones(table.shape[1], np.float32), seed=0)
     assert len({tuple(row) for row in blank[there]}) == 1
-    assert np.isnan(changed_pictures(table, "none", index, seed=0)).all()
+    assert np.isnan(changed_pictures(table, "none", None, seed=0)).all()
     for changed in (shuffled, blank):
         assert np.isnan(changed[~there]).all()
 
@@ -108,3 +109,19 @@ def test_it_answers_in_words_the_same_alone_and_among_others(index: Index, run: 
     ]
     told = answers(opened.ranking.ranker, opened.write, lines, longest=8)
     assert told == [answers(opened.ranking.ranker, opened.write, [line], longest=8)[0] for line in lines]
+
+
+def test_an_explanation_that_names_nothing_known_is_asked_for_again_and_then_told_plainly(
+    index: Index, run: Path
+) -> None:
+    opened = Recommender.open(run, index, index.dataset(), device="cpu")
+    lines = [opened.write.prompt([Turn("user", "Why this?")])] * 2
+    given = {"own": [""] * len(index.items), "longest": 4}
+    ranker, write = opened.ranking.ranker, opened.write
+    features = Features({"handle": 20, "glaze": 20}, {1: {"handle": 1.0}})
+    texts, asked = explanations(ranker, write, lines, [0, 1], features, **given)
+    assert asked == [TRIES, TRIES], "an untaught model names no feature"
+    assert texts == ["", "Others speak of: handle."]
+    texts, asked = explanations(ranker, write, lines, [0, 1], Features(), **given)
+    assert asked == [1, 1], "where no features are known, nothing can be checked"
+    assert texts == answers(ranker, write, lines, longest=4)

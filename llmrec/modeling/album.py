@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -19,6 +21,8 @@ from llmrec.errors import InputError
 from llmrec.modeling.adapters import language_model
 from llmrec.modeling.base import Base
 from llmrec.progress import Progress
+
+Floats = npt.NDArray[np.float32]
 
 BATCH = 32
 KEPT_BYTES = 4 * 2**30
@@ -33,6 +37,12 @@ class Sight:
     """visual tokens x (1 + deeper layers that get some) x hidden"""
     grid: Tensor | None
     """Time, height and width in patches, where the model counts positions by them."""
+
+
+def mean_of(sight: Sight) -> Floats:
+    """The mean of a picture's visual tokens."""
+    found: Floats = sight.tokens[:, 0].float().mean(dim=0).numpy()
+    return found
 
 
 class Album:
@@ -61,6 +71,24 @@ class Album:
         if code not in self._places:
             self._places[code] = self._cut(self._processed([self._read(code)])["input_ids"][0].tolist())
         return self._places[code]
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether any item has a picture."""
+        return any(self._paths)
+
+    def means(self, progress: Progress | None = None) -> Floats:
+        """For each item the mean of its picture's visual tokens; a row of NaN where it has no picture."""
+        codes = [code for code, path in enumerate(self._paths) if path]
+        found = np.full((len(self._paths), self._base.hidden), np.nan, dtype=np.float32)
+        for begin in range(0, len(codes), BATCH):
+            some = codes[begin : begin + BATCH]
+            self.encode(some)
+            for code in some:
+                found[code] = mean_of(self._kept[code])
+            if progress:
+                progress("looking at pictures", begin + len(some), len(codes))
+        return found
 
     def visible(self, codes: Sequence[int]) -> dict[str, Tensor]:
         """What a batch needs to show these pictures, one after the other."""

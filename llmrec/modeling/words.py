@@ -1,13 +1,13 @@
 """Item words: the projectors that turn an item's content into its input vector and its output vector."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from llmrec.modeling.bank import Bank
+from llmrec.modeling.bank import EYES, KINDS, TOLD, Bank
 
 
 class ItemWords(nn.Module):
@@ -19,6 +19,7 @@ class ItemWords(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    gloss: Tensor
     content: Tensor
     known: Tensor
 
@@ -28,6 +29,7 @@ class ItemWords(nn.Module):
         hidden: int,
         *,
         size: float,
+        content: Sequence[str] = KINDS,
         rank: int = 256,
         width: int = 768,
         dropout: float = 0.1,
@@ -35,21 +37,28 @@ class ItemWords(nn.Module):
         learnt: bool = False,
     ):
         super().__init__()
-        self.widths = bank.widths
         self.hidden, self.rank, self.dropout, self.forget = hidden, rank, dropout, forget
-        tables, mean, scale = [], [], []
-        for table in bank.vectors.values():
-            tables.append(table)
-            mean.append(np.nan_to_num(np.nanmean(table, axis=0)))
-            # One scale a kind, so that strong directions stay strong; the count beside the collaborative vector is one.
-            spread = np.nanstd(table, axis=0)
-            scale.append(np.full(table.shape[1], max(float(np.sqrt((spread**2).mean())), 1e-6)))
+        gloss = bank.gloss if bank.gloss is not None and TOLD in content else np.zeros((0, 0))
+        self.register_buffer("gloss", torch.tensor(gloss, dtype=torch.float32))
+        widths = {**bank.widths, TOLD: gloss.shape[1]} if len(gloss) else bank.widths
+        # Where pictures tell no words, they enter as they are.
+        wanted = {*content} if len(gloss) or TOLD not in content else {*content, *EYES}
+        self.widths = {kind: widths[kind] for kind in KINDS if kind in widths and kind in wanted}
+        """The width of each kind of content that enters the projectors."""
+        own = {kind: torch.from_numpy(table) for kind, table in bank.vectors.items()}
+        mean, scale = [], []
+        for table in self._of_kinds(own).values():
+            told = table.numpy()
+            mean.append(np.nan_to_num(np.nanmean(told, axis=0)))
+            # One scale a kind, so that strong directions stay strong.
+            spread = np.nanstd(told, axis=0)
+            scale.append(np.full(told.shape[1], max(float(np.sqrt((spread**2).mean())), 1e-6)))
         self.register_buffer("mean", torch.tensor(np.concatenate(mean), dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(np.concatenate(scale), dtype=torch.float32))
-        content, known = self.prepare({kind: torch.from_numpy(table) for kind, table in bank.vectors.items()})
-        self.register_buffer("content", content, persistent=False)
+        made, known = self.prepare(own)
+        self.register_buffer("content", made, persistent=False)
         self.register_buffer("known", known, persistent=False)
-        entering = content.shape[1] + known.shape[1]
+        entering = made.shape[1] + known.shape[1]
         self.read = nn.Sequential(nn.Linear(entering, width), nn.GELU(), nn.Linear(width, hidden))
         self.write = nn.Sequential(nn.Linear(entering, width), nn.GELU(), nn.Linear(width, rank))
         self.ask = nn.Linear(hidden, rank, bias=False)
@@ -63,15 +72,25 @@ class ItemWords(nn.Module):
     def prepare(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Content as the projectors take it: standardised, 0 for what is missing; and which kinds there are."""
         pieces, known, begin = [], [], 0
-        for kind, width in self.widths.items():
-            table = vectors[kind].float()
+        for table in self._of_kinds(vectors).values():
             there = torch.isfinite(table).all(dim=1)
-            some = slice(begin, begin + width)
+            some = slice(begin, begin + table.shape[1])
             table = (table - self.mean[some].to(table.device)) / self.scale[some].to(table.device)
             pieces.append(torch.where(there[:, None], table, torch.zeros_like(table)))
             known.append(there.float())
-            begin += width
+            begin = some.stop
         return torch.cat(pieces, dim=1), torch.stack(known, dim=1)
+
+    def _of_kinds(self, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The kinds that enter, in their order; NaN where an item has none."""
+        found = {}
+        for kind in self.widths:
+            if kind == TOLD:
+                seen = torch.cat([vectors[kind].float() for kind in EYES if kind in vectors], dim=1)
+                found[kind] = seen @ self.gloss[:-1].to(seen.device) + self.gloss[-1].to(seen.device)
+            else:
+                found[kind] = vectors[kind].float()
+        return found
 
     def _entering(self, content: Tensor, known: Tensor) -> Tensor:
         """Content and what there is of it; in training whole kinds are forgotten, so that each can do without."""
@@ -79,6 +98,8 @@ class ItemWords(nn.Module):
             kept = torch.ones_like(known)
             if self.forget and known.shape[1] > 1:
                 kept = (torch.rand_like(known) >= self.forget).float()
+                seen = [place for place, kind in enumerate(self.widths) if kind in (*EYES, TOLD)]
+                kept[:, seen] = kept[:, seen[:1]]  # without its picture an item is without all that is seen of it
                 kept = torch.where((known * kept).sum(dim=1, keepdim=True) > 0, kept, torch.ones_like(kept))
             known = known * kept
             widths = torch.tensor(list(self.widths.values()), device=content.device)

@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from llmrec import said
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
-from llmrec.pretraining import said, tower
+from llmrec.pretraining import tower
 from llmrec.pretraining.gallery import Gallery, Places, hang
 from llmrec.pretraining.pairs import Pairs, count
 from llmrec.pretraining.recipe import TowerRecipe
-from llmrec.pretraining.said import Said
-from llmrec.pretraining.texts import Texts, tokens, training_reviews
+from llmrec.pretraining.texts import Texts, tokens
 from llmrec.progress import Progress
 from llmrec.retrieval.words import texts_of
+from llmrec.said import Said, training_reviews
 from llmrec.splits import Split, split_by_name
 
 FEWEST = 20  # pictures: fewer teach nothing and measure nothing

@@ -1,7 +1,11 @@
 """The losses of a picture tower."""
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
+
+from llmrec.said import Said
 
 
 def contrast(pictures: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -29,3 +33,13 @@ def together(pictures: torch.Tensor, weights: torch.Tensor, temperature: float) 
 def told(heard: torch.Tensor, wanted: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
     """How far measures that were told lie from the true ones, in units of their spread over the catalogue."""
     return functional.smooth_l1_loss(heard, (wanted - mean) / spread)
+
+
+def in_words(logits: torch.Tensor, said: Said, items: npt.NDArray[np.int64]) -> torch.Tensor:
+    """How badly the shares of words were told: 1 for who tells of every item what is said of them all."""
+    share = torch.from_numpy(said.share[items]).to(logits)
+    trust = torch.from_numpy(said.trust[items]).to(logits)[:, None]
+    usual = torch.from_numpy(said.usual).to(logits)
+    wrong = functional.binary_cross_entropy_with_logits(logits + torch.logit(usual), share, reduction="none")
+    blind = functional.binary_cross_entropy(usual.expand_as(share), share, reduction="none")
+    return (wrong * trust).sum() / (blind * trust).sum().clamp(min=1e-6)

@@ -6,11 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import torch
-
-from llmrec.dataset import Dataset
-from llmrec.splits import TRAIN, Split
 
 Places = npt.NDArray[np.int64]
 
@@ -51,16 +47,6 @@ class Texts:
         if not forget:
             return line
         return [token for token, chance in zip(line, rng.random(len(line)), strict=True) if chance >= forget]
-
-
-def training_reviews(dataset: Dataset, split: Split) -> list[list[str]]:
-    """The reviews of each item in training rows; what people of validation and test rows say stays unread."""
-    said: list[list[str]] = [[] for _ in range(len(split.log.items))]
-    column = dataset.interactions.select(pl.col("review")).collect()["review"]
-    rows = np.flatnonzero((split.part == TRAIN) & column.is_not_null().to_numpy())
-    for item, review in zip(split.log.item[rows].tolist(), column.gather(rows).to_list(), strict=True):
-        said[item].append(review)
-    return said
 
 
 def tokens(tokenizer: Any, own: Sequence[str], said: Sequence[Sequence[str]], *, length: int, drawn: int) -> Texts:

@@ -14,8 +14,8 @@ from llmrec.pretraining.catalogue import Catalogue
 from llmrec.pretraining.gallery import Places, normalised
 from llmrec.pretraining.looks import looks
 from llmrec.pretraining.recipe import TowerRecipe
-from llmrec.pretraining.said import Said
 from llmrec.progress import Progress
+from llmrec.said import Said
 
 SAMPLE = 512  # pictures whose measures tell what is usual
 SLOW = 0.3  # rate of the first layer, of that of the others
@@ -120,7 +120,7 @@ class _Heads(nn.Module):
         """Both the picture's vector and the mean of what its patches hold tell what is said of the item."""
         one = self.words_of_picture(vectors * vectors.shape[1] ** 0.5)
         other = self.words_of_patches(self.settle(states).mean(dim=1))
-        return (said.loss(one, items) + said.loss(other, items)) / 2
+        return (losses.in_words(one, said, items) + losses.in_words(other, said, items)) / 2
 
 
 def _losses(

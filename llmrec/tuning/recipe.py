@@ -33,7 +33,9 @@ class WordRecipe:
     """How items become words of the model."""
 
     content: tuple[str, ...] = KINDS
-    """What an item's word is made of: picture, text, collaborative, or some of them."""
+    """What an item's word is made of, all or some: picture and text (the index's vectors), sight (what the model itself
+    sees of the picture), told (what these tell in the words that reviews share), collaborative (the company it keeps)
+    and popularity."""
     collaborative: int = 128
     """Dimensions of the collaborative vectors."""
     width: int = 768

@@ -44,11 +44,12 @@ def new_ranker(recipe: TuningRecipe, base: Base, bank: Bank) -> Ranker:
         dropout=adapter.dropout,
     )
     # As long as the words of a text are, so that the model takes items for words from the first step on.
-    size = 1.5 * float(base.model.get_input_embeddings().weight.float().std())
+    size = 1.5 * float(base.model.get_input_embeddings().weight.detach().float().std())
     words = ItemWords(
         bank,
         base.hidden,
         size=size,
+        content=recipe.words.content,
         rank=recipe.words.rank,
         width=recipe.words.width,
         dropout=recipe.words.dropout,

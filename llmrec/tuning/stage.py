@@ -4,6 +4,8 @@ import json
 import logging
 import shutil
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from llmrec.progress import Progress
 from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index
 from llmrec.retrieval.retriever import some_cases, target_ranks
+from llmrec.retrieval.words import texts_of
+from llmrec.said import count, training_reviews
 from llmrec.tuning.material import Material, picture_paths
 from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
@@ -39,6 +43,8 @@ def tune(
 ) -> dict[str, Any]:
     """Tune and write the run folder; returns its manifest. `dry` loads everything and plans, and writes nothing."""
     device = device_for(recipe.device, "device=")
+    if Path(recipe.model).is_dir():  # a run is opened from anywhere
+        recipe = replace(recipe, model=str(Path(recipe.model).resolve()))
     check_settings(recipe)
     if not dry:
         _prepare(recipe, overwrite)
@@ -58,7 +64,15 @@ def tune(
     write = Transcriber(base, Album(base, paths))
     if not any(paths):
         log.warning("%s has no pictures: items are known by their words and their company alone", dataset.folder)
-    bank = make_bank(index, split, kinds=recipe.words.content, width=recipe.words.collaborative, progress=progress)
+    bank = make_bank(
+        index,
+        split,
+        kinds=recipe.words.content,
+        width=recipe.words.collaborative,
+        album=write.album,
+        said=count(texts_of(dataset.items.collect()), training_reviews(dataset, split)),
+        progress=progress,
+    )
     ranker = new_ranker(recipe, base, bank)
     material = Material(recipe, dataset, split, prompts, write, progress)
     ranking = ModelRanking(ranker, material.walks, longest=recipe.walks.longest, batch_tokens=2 * recipe.batch_tokens)

@@ -1,13 +1,17 @@
-"""Lets a tuned model speak: answers to prompts, decoded greedily, several at a time."""
+"""Lets a tuned model speak: answers to prompts, several at a time, and explanations held against what is known."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from llmrec.features import Features
 from llmrec.modeling.ranker import Ranker
 from llmrec.modeling.transcript import Line, Transcriber, of_like_length
 from llmrec.progress import Progress
+
+TRIES = 4
+WARMTH = 0.8  # temperature of what is asked again
 
 
 @torch.no_grad()
@@ -18,9 +22,10 @@ def answers(
     *,
     longest: int = 96,
     batch_tokens: int = 4096,
+    temperature: float = 0.0,
     progress: Progress | None = None,
 ) -> list[str]:
-    """What the model says to each prompt. Items are no words of such an answer: it is text alone."""
+    """What the model says to each prompt, the likeliest words or drawn ones. Items are no words of such an answer."""
     training = ranker.training
     ranker.eval()
     device = ranker.words.content.device
@@ -42,7 +47,8 @@ def answers(
             inputs_embeds=embedded,
             attention_mask=mask.to(device),
             max_new_tokens=longest,
-            do_sample=False,
+            do_sample=temperature > 0,
+            temperature=temperature or None,
             pad_token_id=pad,
             eos_token_id=write.end,
         )
@@ -54,3 +60,42 @@ def answers(
             progress("answering", done, len(lines))
     ranker.train(training)
     return found
+
+
+def explanations(
+    ranker: Ranker,
+    write: Transcriber,
+    lines: Sequence[Line],
+    items: Sequence[int],
+    features: Features,
+    *,
+    own: Sequence[str],
+    longest: int = 96,
+    batch_tokens: int = 4096,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[list[str], list[int]]:
+    """Explanations of items that name no feature which nobody knows of them, and how often each was asked for.
+
+    An answer loses the sentences that do. Where none is left the model is asked again, with chance in it, and after
+    TRIES it says what reviewers agree on. `own` are the items' own texts.
+    """
+    known = [features.known(item, own[item]) for item in items]
+    found, asked = [""] * len(lines), [0] * len(lines)
+    torch.manual_seed(seed)
+    for attempt in range(TRIES):
+        left = [place for place, text in enumerate(found) if not text]
+        if not left:
+            break
+        texts = answers(
+            ranker,
+            write,
+            [lines[place] for place in left],
+            longest=longest,
+            batch_tokens=batch_tokens,
+            temperature=WARMTH if attempt else 0.0,
+            progress=progress,
+        )
+        for place, text in zip(left, texts, strict=True):
+            found[place], asked[place] = features.kept(text, known[place]), attempt + 1
+    return [text or features.plain(item) for text, item in zip(found, items, strict=True)], asked

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional
+import polars as pl
 
-from llmrec.retrieval.words import words_in
+from llmrec.dataset import Dataset
+from llmrec.features import WORD
+from llmrec.splits import TRAIN, Split
+
+Floats = npt.NDArray[np.float32]
 
 MOST = 384  # words that are asked for
 FEWEST = 8  # items that a word must be said of
@@ -24,30 +27,35 @@ BELIEVED = 4.0  # reviews that count half as much as very many
 
 @dataclass(frozen=True)
 class Said:
-    """Shares of words by item, how much each is to be believed, and how many nats one knows nothing by."""
+    """Shares of words by item, how much each is to be believed, and how common each word is."""
 
     words: tuple[str, ...]
-    share: torch.Tensor = field(repr=False)
-    trust: torch.Tensor = field(repr=False)
-    usual: torch.Tensor = field(repr=False)
-
-    def loss(self, logits: torch.Tensor, items: npt.NDArray[np.int64]) -> torch.Tensor:
-        """How badly these shares were told: 1 for who tells of every item what is said of them all."""
-        rows = torch.from_numpy(items)
-        share, trust = self.share[rows].to(logits), self.trust[rows].to(logits)
-        usual = self.usual.to(logits)
-        wrong = functional.binary_cross_entropy_with_logits(logits + torch.logit(usual), share, reduction="none")
-        blind = functional.binary_cross_entropy(usual.expand_as(share), share, reduction="none")
-        return (wrong * trust).sum() / (blind * trust).sum().clamp(min=1e-6)
+    share: Floats = field(repr=False)
+    trust: Floats = field(repr=False)
+    """From 0 where nobody spoke to nearly 1 where many did; one value an item."""
+    usual: Floats = field(repr=False)
 
 
-def count(own: Sequence[str], reviews: Sequence[Sequence[str]], taught: npt.NDArray[np.bool_]) -> Said | None:
-    """Shares of telling words among the items that teach; None where nothing tells them apart.
+def training_reviews(dataset: Dataset, split: Split) -> list[list[str]]:
+    """The reviews of each item in training rows; what people of validation and test rows say stays unread."""
+    said: list[list[str]] = [[] for _ in range(len(split.log.items))]
+    column = dataset.interactions.select(pl.col("review")).collect()["review"]
+    rows = np.flatnonzero((split.part == TRAIN) & column.is_not_null().to_numpy())
+    for item, review in zip(split.log.item[rows].tolist(), column.gather(rows).to_list(), strict=True):
+        said[item].append(review)
+    return said
+
+
+def count(
+    own: Sequence[str], reviews: Sequence[Sequence[str]], taught: npt.NDArray[np.bool_] | None = None
+) -> Said | None:
+    """Shares of telling words among the items that teach, all or some; None where nothing tells them apart.
 
     Reviews speak of looks, descriptions of the maker: these are listened to only where nobody wrote reviews.
     """
     for texts in (reviews, [[text] if text else [] for text in own]):
-        found = _said([some if kept else [] for some, kept in zip(texts, taught.tolist(), strict=True)])
+        heard = texts if taught is None else [some if kept else [] for some, kept in zip(texts, taught, strict=True)]
+        found = _said(heard)
         if found:
             return found
     return None
@@ -55,7 +63,7 @@ def count(own: Sequence[str], reviews: Sequence[Sequence[str]], taught: npt.NDAr
 
 def _said(texts: Sequence[Sequence[str]]) -> Said | None:
     """The telling words of these texts, the share of each item's that have them, and how far to believe it."""
-    said = [Counter(word for text in some for word in set(words_in(text))) for some in texts]
+    said = [Counter(word for text in some for word in set(WORD.findall(text.lower()))) for some in texts]
     many = np.array([len(some) for some in texts])
     spoken = many > 0
     items = Counter(word for some in said for word in some)
@@ -76,7 +84,7 @@ def _said(texts: Sequence[Sequence[str]]) -> Said | None:
     if not len(chosen):
         return None
     share = counts[:, chosen] / np.maximum(many, 1)[:, None]
-    trust = np.broadcast_to((many / (many + BELIEVED))[:, None], share.shape)
-    told = (share * trust).sum(axis=0) / trust.sum(axis=0)
+    trust = many / (many + BELIEVED)
+    told = (share * trust[:, None]).sum(axis=0) / trust.sum()
     words = tuple(known[column] for column in chosen.tolist())
-    return Said(words, *(torch.from_numpy(table.astype(np.float32)) for table in (share, trust, told)))
+    return Said(words, *(np.asarray(table, dtype=np.float32) for table in (share, trust, told)))
