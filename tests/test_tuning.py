@@ -15,9 +15,10 @@ from tiny_models import KINDS, tiny_model
 
 from llmrec.config import build
 from llmrec.dataset import Dataset
-from llmrec.errors import InputError, LlmrecError
+from llmrec.errors import ConfigError, InputError, LlmrecError
 from llmrec.merge import merge, verify
 from llmrec.metrics import gains
+from llmrec.modeling.adapters import language_model
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import make_bank
 from llmrec.modeling.base import load_base
@@ -218,6 +219,25 @@ def test_a_light_reader_teaches_the_words_and_is_asked_for_its_opinion(
     assert torch.allclose(said, -((wished @ teacher.write.T).softmax(dim=1) * logs).sum(), rtol=1e-4)
     ranker.taught = 0.0
     assert torch.allclose(ranker.item_loss(questions, labels, wished), alone)
+
+
+def test_the_last_layers_alone_are_tuned_and_words_stand_still_once_they_are_warm(
+    index: Index, llava: Path, tmp_path: Path
+) -> None:
+    whole = {"adapter": {"kind": "full", "layers": 1}, "talks": {"count": 0}, "watch": 0}
+    words = {"collaborative": 8, "width": 32, "rank": 16, "still": True}
+    tune(recipe_for(index, llava, tmp_path / "still", words=words, **whole))
+    tune(recipe_for(index, llava, tmp_path / "moving", words={**words, "still": False}, **whole))
+    before = language_model(load_base(str(llava), dtype="float32").model).state_dict()
+    after = language_model(open_run(tmp_path / "still", device="cpu")[3].stock).state_dict()
+    last = max(int(name.split(".")[1]) for name in before if name.startswith("layers."))
+    for name, value in before.items():
+        tuned = name.startswith((f"layers.{last}.", "norm."))
+        assert torch.equal(value, after[name]) != tuned, name
+    still, moving = (open_run(tmp_path / name, device="cpu")[3].words for name in ("still", "moving"))
+    assert not torch.equal(still.read[0].weight, moving.read[0].weight)
+    with pytest.raises(ConfigError, match="layers"):
+        recipe_for(index, llava, tmp_path / "wrong", adapter={"layers": -1})
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(index: Index, llava: Path, tmp_path: Path) -> None:

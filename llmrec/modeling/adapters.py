@@ -9,7 +9,9 @@ from llmrec.errors import InputError
 from llmrec.modeling.base import Base
 
 
-def adapted(base: Base, kind: str, *, targets: Sequence[str], rank: int, alpha: int, dropout: float) -> Any:
+def adapted(
+    base: Base, kind: str, *, targets: Sequence[str], rank: int, alpha: int, dropout: float, last: int = 0
+) -> Any:
     """The base model with an adapter around its language model; what is not tuned is frozen.
 
     A soft prompt changes nothing in the model: it stands in front of what the model reads (see `Ranker`).
@@ -21,9 +23,11 @@ def adapted(base: Base, kind: str, *, targets: Sequence[str], rank: int, alpha: 
     if kind in ("frozen", "prompt"):
         return model
     if kind == "full":
-        language_model(model).requires_grad_(True)
+        inner = language_model(model)
+        for part in (*inner.layers[-last:], inner.norm) if last else (inner,):
+            part.requires_grad_(True)
         return model
-    layers = linear_layers(model)
+    layers = linear_layers(model, last)
     chosen = [name for name in layers if not targets or name.rpartition(".")[2] in targets]
     if not chosen:
         there = sorted({name.rpartition(".")[2] for name in layers})
@@ -47,7 +51,8 @@ def language_model(model: Any) -> Any:
     return inner.language_model if hasattr(inner, "language_model") else inner.text_model
 
 
-def linear_layers(model: Any) -> list[str]:
-    """The names of all linear layers of the language model: adapters go there and never to the vision part."""
-    inside = {id(module) for module in language_model(model).modules()}
+def linear_layers(model: Any, last: int = 0) -> list[str]:
+    """The names of all linear layers of the language model, or of its last layers: adapters never go elsewhere."""
+    inner = language_model(model)
+    inside = {id(module) for part in (inner.layers[-last:] if last else [inner]) for module in part.modules()}
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and id(module) in inside]

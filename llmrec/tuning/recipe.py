@@ -18,6 +18,8 @@ class AdapterRecipe:
     """LoRA, DoRA, IA3, a soft prompt, all weights, or none (then the item words alone learn)."""
     targets: tuple[str, ...] = ()
     """The language model's linear layers that are adapted, such as q_proj and v_proj; without any, all of them."""
+    layers: int = 0
+    """How many of the language model's last layers are tuned; 0 for all. What lies below costs no way back."""
     rank: int = 16
     """Rank of LoRA and DoRA."""
     alpha: int = 32
@@ -26,6 +28,12 @@ class AdapterRecipe:
     """Dropout before LoRA."""
     tokens: int = 16
     """Length of the soft prompt."""
+
+    def __post_init__(self) -> None:
+        if self.layers < 0:
+            raise ConfigError(
+                f"adapter.layers is {self.layers}: it should be 0 for all, or a number of the last"
+            )
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,8 @@ class WordRecipe:
     """How much it counts in those passes that items point to the words that reviews share of them."""
     taught: float = 0.5
     """Share of the walks' loss that is the light reader's opinion of all items, not the one item that was taken."""
+    still: bool = False
+    """Whether the projectors stand still once they are warm, and the model alone learns to ask."""
     learning_rate: float = 1e-3
     """Learning rate of the projectors; the adapter's is trainer.learning_rate."""
 
