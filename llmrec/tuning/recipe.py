@@ -31,9 +31,7 @@ class AdapterRecipe:
 
     def __post_init__(self) -> None:
         if self.layers < 0:
-            raise ConfigError(
-                f"adapter.layers is {self.layers}: it should be 0 for all, or a number of the last"
-            )
+            raise ConfigError(f"adapter.layers is {self.layers}: it should be 0 for all, or a number of the last")
 
 
 @dataclass(frozen=True)
