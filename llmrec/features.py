@@ -36,7 +36,7 @@ class Features:
         if not self.counts:
             return text
         sentences = SENTENCE.split(text.strip())
-        named = [self.counts.keys() & set(WORD.findall(sentence.lower())) for sentence in sentences]
+        named = [self.counts.keys() & words_of(sentence) for sentence in sentences]
         kept: list[str] = []
         for sentence, features in zip(sentences, named, strict=True):
             short = kept and len(" ".join(kept).split()) < SHORTEST_SENTENCES
@@ -46,7 +46,7 @@ class Features:
 
     def known(self, item: int, own: str = "") -> frozenset[str]:
         """What may be said of an item: what reviewers agree on, and the features that its own text names."""
-        return frozenset(self.of_item.get(item, {})) | (self.counts.keys() & set(WORD.findall(own.lower())))
+        return frozenset(self.of_item.get(item, {})) | (self.counts.keys() & words_of(own))
 
     def plain(self, item: int) -> str:
         """What reviewers agree on, the surest first, for where nothing better is said."""
@@ -59,6 +59,11 @@ class Features:
         return next((word for word in WORD.findall(review.lower()) if word in self.counts), None)
 
 
+def words_of(text: str) -> set[str]:
+    """The words of a text in small letters, each once, without numbers and the shortest."""
+    return set(WORD.findall(text.lower()))
+
+
 def learn_features(items: Sequence[int], reviews: Sequence[str | None], groups: Sequence[Hashable]) -> Features:
     """Find the words that tell of items, and what is said of each. `groups` is the category of each item."""
     said: dict[int, Counter[str]] = {}
@@ -66,7 +71,7 @@ def learn_features(items: Sequence[int], reviews: Sequence[str | None], groups: 
     of_item: Counter[int] = Counter()
     of_group: Counter[Hashable] = Counter()
     for item, review in zip(items, reviews, strict=True):
-        words = set(WORD.findall(review.lower())) if review else set()
+        words = words_of(review) if review else set()
         if words:
             said.setdefault(item, Counter()).update(words)
             in_group.setdefault(groups[item], Counter()).update(words)

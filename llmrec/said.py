@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from llmrec.dataset import Dataset
-from llmrec.features import WORD
+from llmrec.features import words_of
 from llmrec.splits import TRAIN, Split
 
 Floats = npt.NDArray[np.float32]
@@ -63,7 +63,7 @@ def count(
 
 def _said(texts: Sequence[Sequence[str]]) -> Said | None:
     """The telling words of these texts, the share of each item's that have them, and how far to believe it."""
-    said = [Counter(word for text in some for word in set(WORD.findall(text.lower()))) for some in texts]
+    said = [Counter(word for text in some for word in words_of(text)) for some in texts]
     many = np.array([len(some) for some in texts])
     spoken = many > 0
     items = Counter(word for some in said for word in some)

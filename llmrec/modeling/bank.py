@@ -106,7 +106,7 @@ def make_bank(
 
 def popularity(split: Split) -> Floats:
     """The logarithm of how often each item was taken in training; unknown of those that nobody took."""
-    taken = np.bincount(split.log.item[split.part == TRAIN], minlength=len(split.log.items))
+    taken = _taken(split)
     return np.where(taken > 0, np.log1p(taken), np.nan).astype(np.float32)[:, None]
 
 
@@ -117,8 +117,7 @@ def collaborative(split: Split, width: int) -> Floats:
 
     from llmrec.retrieval import neighbours
 
-    log = split.log
-    taken = np.bincount(log.item[split.part == TRAIN], minlength=len(log.items))
+    taken = _taken(split)
     table: Any = neighbours.fit(split).weights
     table = sparse.csr_array((table + table.T) / 2, dtype=np.float64)
     count = max(1, min(width, table.shape[0] - 2))
@@ -132,3 +131,8 @@ def collaborative(split: Split, width: int) -> Floats:
     found: Floats = places.astype(np.float32)
     found[taken == 0] = np.nan
     return found
+
+
+def _taken(split: Split) -> npt.NDArray[np.int64]:
+    """How often each item was taken in training."""
+    return np.bincount(split.log.item[split.part == TRAIN], minlength=len(split.log.items))

@@ -47,6 +47,11 @@ class Base:
         return int(self.model.get_input_embeddings().weight.shape[0])
 
     @property
+    def spread(self) -> float:
+        """The standard deviation of the values of the model's input table."""
+        return float(self.model.get_input_embeddings().weight.detach().float().std())
+
+    @property
     def hidden(self) -> int:
         """The width of the language model."""
         return int(self.model.config.get_text_config().hidden_size)

@@ -5,8 +5,6 @@ choices which directions matter reads badly; reviews name them. Ridge regression
 vector holds each word, and for items that nobody spoke of it tells the words all the same.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -67,7 +65,4 @@ def _ridges(
     square, mixed = weighted.T @ entering, weighted.T @ wanted
     spread, axes = np.linalg.eigh(square)
     turned = axes.T @ mixed
-    found: dict[float, Any] = {}
-    for restraint in restraints:
-        found[restraint] = axes @ (turned / (spread + restraint * len(entering))[:, None])
-    return found
+    return {one: axes @ (turned / (spread + one * len(entering))[:, None]) for one in restraints}

@@ -50,8 +50,8 @@ class Ranker(nn.Module):
         self.model = model  # the base model itself, or PEFT's around it
         self.words = words
         self.soft = nn.Embedding(soft, base.hidden)
-        spread = float(base.model.get_input_embeddings().weight.detach().float().std())
-        nn.init.normal_(self.soft.weight, std=spread)
+        if soft:
+            nn.init.normal_(self.soft.weight, std=base.spread)
         self.vocabulary = base.vocabulary
         self.picture_token = base.picture_token
         self.text_weight = text_weight

@@ -38,7 +38,7 @@ def fit(texts: Sequence[str], *, width: int = 256, seed: int = 0) -> Words:
     """Learn weights and directions from a catalogue's texts."""
     from scipy.sparse.linalg import svds
 
-    found = Counter(word for text in texts for word in set(words_in(text)))
+    found = Counter(word for text in texts for word in set(_words(text)))
     common = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_WORDS]
     weight = {word: float(np.log(1 + len(texts) / count)) for word, count in common if count > 1 or len(texts) < 1000}
     table = _counted(texts, weight)
@@ -62,8 +62,7 @@ def texts_of(items: pl.DataFrame, attributes: Sequence[str] = ()) -> list[str]:
     return items.select(pl.concat_str(parts, separator=". ", ignore_nulls=True).alias("text"))["text"].to_list()
 
 
-def words_in(text: str) -> list[str]:
-    """The words of a text, in small letters."""
+def _words(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
@@ -75,7 +74,7 @@ def _counted(texts: Sequence[str], weight: dict[str, float]) -> Any:
     starts, columns, values = [0], [], []
     for text in texts:
         row = {
-            word: (1 + np.log(times)) * weight[word] for word, times in Counter(words_in(text)).items() if word in place
+            word: (1 + np.log(times)) * weight[word] for word, times in Counter(_words(text)).items() if word in place
         }
         length = float(np.sqrt(sum(value * value for value in row.values()))) or 1.0
         columns += [place[word] for word in row]

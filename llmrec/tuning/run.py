@@ -45,7 +45,7 @@ def new_ranker(recipe: TuningRecipe, base: Base, bank: Bank) -> Ranker:
         last=adapter.layers,
     )
     # As long as the words of a text are, so that the model takes items for words from the first step on.
-    size = 1.5 * float(base.model.get_input_embeddings().weight.detach().float().std())
+    size = 1.5 * base.spread
     words = ItemWords(
         bank,
         base.hidden,

@@ -16,7 +16,7 @@ from llmrec.errors import InputError
 from llmrec.metrics import gains
 from llmrec.modeling.adapters import language_model
 from llmrec.modeling.album import Album
-from llmrec.modeling.bank import FILE, ITEMS, make_bank
+from llmrec.modeling.bank import FILE, ITEMS, TOLD, make_bank
 from llmrec.modeling.base import load_base
 from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
@@ -64,13 +64,19 @@ def tune(
     write = Transcriber(base, Album(base, paths))
     if not any(paths):
         log.warning("%s has no pictures: items are known by their words and their company alone", dataset.folder)
+    # Reviews are read and counted only where pictures are to tell their words.
+    said = (
+        count(texts_of(dataset.items.collect()), training_reviews(dataset, split))
+        if TOLD in recipe.words.content and any(paths)
+        else None
+    )
     bank = make_bank(
         index,
         split,
         kinds=recipe.words.content,
         width=recipe.words.collaborative,
         album=write.album,
-        said=count(texts_of(dataset.items.collect()), training_reviews(dataset, split)),
+        said=said,
         progress=progress,
     )
     ranker = new_ranker(recipe, base, bank)
