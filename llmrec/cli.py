@@ -387,15 +387,58 @@ def assemble(
         Literal["bfloat16", "float16", "float32"], typer.Option(help="How the weights are kept.")
     ] = "bfloat16",
     vision_layer: Annotated[int, typer.Option(help="The tower's layer that is read; -1 is the last.")] = -1,
+    layers: Annotated[
+        int, typer.Option(help="Keep the language model's first layers alone: it ranks faster and speaks no more.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the new projector.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Join a vision tower to a language model: a LLaVA with a new projector, its processor and chat template."""
     from llmrec.modeling.assemble import assemble as join
 
-    made = join(tower, out, language=language, dtype=dtype, vision_layer=vision_layer, seed=seed, overwrite=overwrite)
+    made = join(
+        tower,
+        out,
+        language=language,
+        dtype=dtype,
+        vision_layer=vision_layer,
+        layers=layers,
+        seed=seed,
+        overwrite=overwrite,
+    )
     size = made["parameters"] / 1e6
     typer.echo(f"{out}: {size:,.1f} million parameters, {made['visual_tokens']} visual tokens a picture")
+
+
+@app.command(
+    epilog="Examples:  llmrec refresh work/model work/spring-catalogue --index work/index\n\n"
+    "llmrec refresh work/model work/spring-catalogue --index work/index --remove"
+)
+def refresh(
+    model: Annotated[Path, typer.Argument(help="A merged model, made by llmrec merge.", show_default=False)],
+    catalogue: DatasetFolder,
+    index: Annotated[
+        Path | None, typer.Option(help="The index that finds the items; by default the one it was tuned with.")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take out items that the catalogue lacks.")] = False,
+) -> None:
+    """Give new and changed items their words in a merged model, with no training, and put them into the index.
+
+    A server that holds the model reads the new rows when it starts again.
+    """
+    from llmrec.artifact import read_json
+    from llmrec.dataset import Dataset
+    from llmrec.progress import shown_progress
+    from llmrec.refresh import MANIFEST, REMEDY
+    from llmrec.refresh import refresh as give
+    from llmrec.retrieval.index import Index
+
+    manifest = read_json(model, MANIFEST, kind="a merged model", remedy=REMEDY)
+    opened = Index.open(index or Path(manifest["index"]["folder"]))
+    with shown_progress() as progress:
+        done = give(model, Dataset.open(catalogue), opened, remove=remove, progress=progress)
+    typer.echo(f"{model}: {done.changed:,} items anew, {done.added:,} added, {done.removed:,} removed")
+    typer.echo(f"{done.free:,} rows are left for items to come")
 
 
 def _fail(error: LlmrecError, code: int) -> None:

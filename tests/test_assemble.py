@@ -133,6 +133,17 @@ def test_new_tokens_begin_near_the_mean_and_the_answer_ends_where_a_turn_does(pa
     assert tokenizer.pad_token == "<pad>"
 
 
+def test_a_language_model_may_keep_its_first_layers_alone(parts, tmp_path):
+    manifest = assemble(parts / "clip", tmp_path / "short", language=str(parts / "chatty"), layers=1, dtype="float32")
+    assemble(parts / "clip", tmp_path / "whole", language=str(parts / "chatty"), dtype="float32")
+    short, long = (opened(tmp_path / name)[0].model.language_model for name in ("short", "whole"))
+    assert manifest["layers"] == len(short.layers) == short.config.num_hidden_layers == 1
+    assert len(long.layers) == 2
+    assert torch.equal(short.layers[0].mlp.up_proj.weight, long.layers[0].mlp.up_proj.weight)
+    with pytest.raises(InputError, match="Give 1 to 2"):
+        assemble(parts / "clip", tmp_path / "no", language=str(parts / "chatty"), layers=3)
+
+
 def test_visual_tokens_begin_as_long_as_words(parts, tmp_path):
     assemble(parts / "clip", tmp_path / "model", language=str(parts / "chatty"), dtype="float32")
     model, processor = opened(tmp_path / "model")

@@ -13,7 +13,7 @@ LINES = (
     {"cli", "sft"},
     {"tables"},
     {"evaluation"},
-    {"merge", "recommender"},
+    {"merge", "refresh", "recommender"},
     {"tuning", "pretraining"},
     {"modeling"},
     {"retrieval", "engines"},
@@ -42,6 +42,7 @@ LEARN = {
     "pretraining",
     "tuning",
     "merge",
+    "refresh",
     "recommender",
 }  # imported only where a network is needed
 BESIDE = {"data_builders", "drawn", "prompts", "train", "serve", "benchmarks", "tests"}

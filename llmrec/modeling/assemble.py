@@ -46,10 +46,14 @@ def assemble(
     language: str = STARTER,
     dtype: Dtype = "bfloat16",
     vision_layer: int = -1,
+    layers: int = 0,
     seed: int = 0,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write a `LlavaForConditionalGeneration` whose projector is new; returns its manifest."""
+    """Write a `LlavaForConditionalGeneration` whose projector is new; returns its manifest.
+
+    With `layers` the language model keeps its first ones alone: it speaks no more, and ranks at a fraction of the cost.
+    """
     seeing = load_tower(tower)
     depth = seeing.model.config.num_hidden_layers
     if not -depth - 1 <= vision_layer <= -1:
@@ -63,6 +67,8 @@ def assemble(
         )
     with staged(out, marker=MANIFEST, holds=stock_names(out), overwrite=overwrite) as partial:
         speaking, tokenizer = load_language(language)
+        if layers:
+            _shorten(speaking, layers, language)
         _add_tokens(speaking, tokenizer, seed)
         model = _joined(seeing, speaking, tokenizer, vision_layer, seed).to(getattr(torch, dtype))
         processor = _processor(seeing, tokenizer)
@@ -74,6 +80,7 @@ def assemble(
             "language": language,
             "visual_tokens": seeing.tokens,
             "vision_layer": vision_layer,
+            "layers": len(model.model.language_model.layers),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "dtype": dtype,
             "seed": seed,
@@ -142,6 +149,19 @@ def load_language(name: str) -> tuple[Any, Any]:
         return hf.AutoModelForCausalLM.from_pretrained(name, dtype="auto"), tokenizer
     except (OSError, ValueError) as error:
         raise InputError(f"No language model was found at {name!r} ({_reason(error)})") from error
+
+
+def _shorten(model: Any, layers: int, name: str) -> None:
+    """Keep a language model's first layers."""
+    inner, config = model.base_model, model.config
+    if not hasattr(inner, "layers"):
+        raise InputError(f"{name} is a {config.model_type} model, whose layers cannot be cut. Leave --layers out")
+    if not 0 < layers <= len(inner.layers):
+        raise InputError(f"--layers {layers}: {name} has {len(inner.layers)}. Give 1 to {len(inner.layers)}")
+    inner.layers = inner.layers[:layers]
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
 
 
 def _image_processor(folder: Path, kind: str, side: int) -> Any:

@@ -58,6 +58,7 @@ class Ranker(nn.Module):
         self.sampled = sampled
         self.teacher: Teacher | None = None
         self.taught = taught
+        self.usual_texts = 0.0  # by which a text's loss is shared out; 0 for the batch's own number of targets
         self.config = base.model.config
         self.generation_config = base.model.generation_config
 
@@ -140,7 +141,9 @@ class Ranker(nn.Module):
         labels = labels[:, 1:]
         opinion = self.teacher.questions(tokens[:, :-1]) if self.teacher and self.taught and walks else None
         losses = self.losses(hidden, labels, opinion)
-        total = losses.item / max(1, losses.items) + self.text_weight * losses.text / max(1, losses.texts)
+        # A batch of one-word answers must not weigh as much as one of whole explanations.
+        texts = self.usual_texts or max(1, losses.texts)
+        total = losses.item / max(1, losses.items) + self.text_weight * losses.text / texts
         return {"loss": total, "losses": losses}
 
     def losses(self, hidden: Tensor, labels: Tensor, opinion: Tensor | None = None) -> Losses:

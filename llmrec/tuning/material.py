@@ -41,6 +41,8 @@ class Plan:
     batches: Sequence[Batch]
     tokens: int
     padding: float
+    answers: float
+    """Text tokens to be learnt in a batch of conversations, in the mean."""
 
 
 class Walks:
@@ -140,7 +142,9 @@ class Material:
                     real += int(size[some].sum())
                     padded += int(size[some].max()) * len(some)
             batches += [own[place] for place in rng.permutation(len(own))]
-        return Plan(batches, real, 1 - real / max(1, padded))
+        learnt = sum(0 <= label < self.vocabulary for line in self.talks for label in line.labels)
+        answers = learnt / max(1, sum(not batch.walks for batch in batches))
+        return Plan(batches, real, 1 - real / max(1, padded), answers)
 
 
 def _histories(split: Split) -> list[Codes]:

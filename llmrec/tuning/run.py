@@ -45,18 +45,7 @@ def new_ranker(recipe: TuningRecipe, base: Base, bank: Bank) -> Ranker:
         last=adapter.layers,
     )
     # As long as the words of a text are, so that the model takes items for words from the first step on.
-    size = 1.5 * base.spread
-    words = ItemWords(
-        bank,
-        base.hidden,
-        size=size,
-        content=recipe.words.content,
-        rank=recipe.words.rank,
-        width=recipe.words.width,
-        dropout=recipe.words.dropout,
-        forget=recipe.words.forget,
-        learnt=recipe.words.learnt,
-    )
+    words = item_words(recipe, bank, base.hidden, size=1.5 * base.spread)
     soft = adapter.tokens if adapter.kind == "prompt" else 0
     ranker = Ranker(
         base,
@@ -68,6 +57,21 @@ def new_ranker(recipe: TuningRecipe, base: Base, bank: Bank) -> Ranker:
         taught=recipe.words.taught,
     )
     return ranker.to(base.model.device)
+
+
+def item_words(recipe: TuningRecipe, bank: Bank, hidden: int, *, size: float = 1.0) -> ItemWords:
+    """The projectors of a recipe before anything is learnt."""
+    return ItemWords(
+        bank,
+        hidden,
+        size=size,
+        content=recipe.words.content,
+        rank=recipe.words.rank,
+        width=recipe.words.width,
+        dropout=recipe.words.dropout,
+        forget=recipe.words.forget,
+        learnt=recipe.words.learnt,
+    )
 
 
 def save_weights(ranker: Ranker, folder: Path) -> None:

@@ -91,6 +91,7 @@ def tune(
         return {"valid_hr@10": found["hr@10"], "valid_ndcg@10": found["ndcg@10"]}
 
     plan = material.plan
+    ranker.usual_texts = plan.answers
     told = {
         "batches": len(plan.batches),
         "tokens": plan.tokens,
