@@ -426,15 +426,12 @@ def refresh(
 
     A server that holds the model reads the new rows when it starts again.
     """
-    from llmrec.artifact import read_json
     from llmrec.dataset import Dataset
     from llmrec.progress import shown_progress
-    from llmrec.refresh import MANIFEST, REMEDY
     from llmrec.refresh import refresh as give
     from llmrec.retrieval.index import Index
 
-    manifest = read_json(model, MANIFEST, kind="a merged model", remedy=REMEDY)
-    opened = Index.open(index or Path(manifest["index"]["folder"]))
+    opened = Index.open(index) if index else None
     with shown_progress() as progress:
         done = give(model, Dataset.open(catalogue), opened, remove=remove, progress=progress)
     typer.echo(f"{model}: {done.changed:,} items anew, {done.added:,} added, {done.removed:,} removed")

@@ -42,7 +42,7 @@ class Refreshed:
 def refresh(
     model: Path,
     catalogue: Dataset,
-    index: Index,
+    index: Index | None = None,
     *,
     remove: bool = False,
     device: str = "cpu",
@@ -50,12 +50,13 @@ def refresh(
 ) -> Refreshed:
     """Give the items of a catalogue words in a merged model, and put them into the index.
 
-    What the log told of items that the model knows stays as it was; new ones have none of it. With `remove`, items
-    that the catalogue lacks are taken out of both.
+    Without an index it is the one that the model was tuned with. What the log told of items that the model knows stays
+    as it was; new ones have none of it. With `remove`, items that the catalogue lacks are taken out of both.
     """
     manifest = read_json(model, MANIFEST, kind="a merged model", remedy=REMEDY)
     if manifest.get("kind") != "model":
         raise InputError(f"{model} is a {manifest.get('kind')}, not a merged model. {REMEDY}")
+    index = index or Index.open(Path(manifest["index"]["folder"]))
     bank, before = Bank.load(model), read_words(model)
     words = _projectors(model, manifest, bank)
     items = catalogue.items.collect()
