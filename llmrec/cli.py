@@ -380,8 +380,15 @@ def merge(
 
 @app.command(epilog="Example:  llmrec assemble --tower work/tower --language starter --out work/model")
 def assemble(
-    tower: Annotated[Path, typer.Option(help="A CLIP or SigLIP folder, as llmrec pretrain makes.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The model folder to write.", show_default=False)],
+    tower: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CLIP or SigLIP folder, as llmrec pretrain makes. Without one the model cannot see: for catalogues "
+            "that have no pictures.",
+            show_default=False,
+        ),
+    ] = None,
     language: Annotated[str, typer.Option(help="A language model's folder, a hub name, or 'starter'.")] = "starter",
     dtype: Annotated[
         Literal["bfloat16", "float16", "float32"], typer.Option(help="How the weights are kept.")

@@ -144,6 +144,17 @@ def test_a_language_model_may_keep_its_first_layers_alone(parts, tmp_path):
         assemble(parts / "clip", tmp_path / "no", language=str(parts / "chatty"), layers=3)
 
 
+def test_without_a_tower_it_reads_pictures_and_sees_nothing_learnt(parts, tmp_path):
+    manifest = assemble(None, tmp_path / "blind", language=str(parts / "chatty"), dtype="float32")
+    assert manifest["tower"] is None
+    model, processor = opened(tmp_path / "blind")
+    content = [{"type": "image"}, {"type": "text", "text": "What is it?"}]
+    _, given = asked(processor, content, [Image.new("RGB", (50, 40), "red")])
+    assert int((given["input_ids"] == model.config.image_token_id).sum()) == manifest["visual_tokens"] == 4
+    with torch.no_grad():
+        assert torch.isfinite(model(**given).logits).all()
+
+
 def test_visual_tokens_begin_as_long_as_words(parts, tmp_path):
     assemble(parts / "clip", tmp_path / "model", language=str(parts / "chatty"), dtype="float32")
     model, processor = opened(tmp_path / "model")
