@@ -9,43 +9,15 @@ examples:
 """
 
 import json
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
-import polars as pl
+from chain import LLMREC, ROOT, SFT, as_figures, gains, measures, stage
 from record import arguments, record
 
-ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 PACKAGES = ("torch", "transformers", "peft", "trl", "lancedb", "numpy")
 MODEL, FUSED = "model", "fusion with model"
-
-
-def stage(name: str, marker: Path, command: list[str], minutes: dict[str, float], until: str | None = None) -> None:
-    """Run one command of the product, unless what it makes is there; end the program after the last one asked for."""
-    kept = marker.parent.parent / f"{name}.minutes"
-    if not marker.exists():
-        print(f"{name}: {' '.join(command[1:])}", file=sys.stderr)
-        began = time.perf_counter()
-        subprocess.run(command, check=True, cwd=ROOT)
-        kept.write_text(str((time.perf_counter() - began) / 60))
-    minutes[f"{name}_minutes"] = round(float(kept.read_text()), 2) if kept.exists() else 0.0
-    if name == until:
-        print(f"{name}: {minutes[f'{name}_minutes']} minutes")
-        sys.exit(0)
-
-
-def gains(report: Path) -> dict[str, np.ndarray]:
-    """NDCG@10 of every person asked, by system."""
-    people = pl.read_parquet(report / "people.parquet")
-    found = {}
-    for (system,), rows in people.group_by("system", maintain_order=True):
-        ranks = rows["rank"].to_numpy()
-        found[str(system)] = np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0)
-    return found
 
 
 def main() -> None:
@@ -54,38 +26,42 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--work", type=Path, default=Path("work/learning"), metavar="DIR", help="where stages are kept")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a tuning setting")
+    parser.add_argument("--limit", type=int, metavar="N", help="measure on so many people of the test part")
     parser.add_argument("--until", metavar="STAGE", help="stop after this stage: pretrain, tune, …")
     asked = parser.parse_args()
     work = asked.work / ("tiny" if asked.quick else "small")
     work = work.absolute()
     work.mkdir(parents=True, exist_ok=True)
-    run = [sys.executable, "-m", "llmrec"]
     minutes: dict[str, float] = {}
     size = "tiny" if asked.quick else "small"
     shop = [sys.executable, "data_builders/atelier.py", "--size", size, "--out", str(work / "atelier")]
     stage("shop", work / "atelier" / "dataset.json", shop, minutes, asked.until)
     quick = ["epochs=2"] if asked.quick else []
-    tower = [*run, "pretrain", str(work / "atelier"), "--out", str(work / "tower"), "--recipe", "train/tower.yaml"]
+    tower = [*LLMREC, "pretrain", str(work / "atelier"), "--out", str(work / "tower"), "--recipe", "train/tower.yaml"]
     stage("pretrain", work / "tower" / "manifest.json", [*tower, *quick, f"seed={asked.seed}"], minutes, asked.until)
-    index = [*run, "index", str(work / "atelier"), "--out", str(work / "index"), f"picture_encoder={work / 'tower'}"]
+    index = [*LLMREC, "index", str(work / "atelier"), "--out", str(work / "index"), f"picture_encoder={work / 'tower'}"]
     stage("index", work / "index" / "index.json", [*index, f"seed={asked.seed}"], minutes, asked.until)
-    model = [*run, "assemble", "--tower", str(work / "tower"), "--language", "starter", "--out", str(work / "starter")]
+    model = [
+        *LLMREC,
+        "assemble",
+        "--tower",
+        str(work / "tower"),
+        "--language",
+        "starter",
+        "--out",
+        str(work / "starter"),
+    ]
     stage("assemble", work / "starter" / "config.json", model, minutes, asked.until)
-    tuned = [sys.executable, "-m", "llmrec.sft", "train/starter.yaml", f"model={work / 'starter'}"]
+    tuned = [*SFT, "train/starter.yaml", f"model={work / 'starter'}"]
     tuned += [f"index={work / 'index'}", f"out={work / 'run'}", f"seed={asked.seed}", *asked.set]
     tuned += ["walks.passes=0.5", "talks.count=4"] if asked.quick else []
     stage("tune", work / "run" / "manifest.json", tuned, minutes, asked.until)
-    report = [*run, "evaluate", str(work / "index"), "--model", str(work / "run"), "--controls"]
+    report = [*LLMREC, "evaluate", str(work / "index"), "--model", str(work / "run"), "--controls"]
+    report += ["--limit", str(asked.limit)] if asked.limit else []
     stage("evaluate", work / "report" / "report.json", [*report, "--out", str(work / "report")], minutes, asked.until)
 
     each = gains(work / "report")
-    told = json.loads((work / "report" / "report.json").read_text())["systems"]
-    figures: dict[str, float] = dict(minutes)
-    for system in told:
-        name = system["name"].replace(" ", "_").replace(",", "")
-        figures |= {
-            f"{name}_{measure}": round(system["measures"][measure]["mean"], 4) for measure in ("hr@10", "ndcg@10")
-        }
+    figures: dict[str, float] = {**minutes, **as_figures(measures(work / "report"))}
     oracle = json.loads((work / "atelier" / "dataset.json").read_text())["notes"]["oracle"]["variants"]
     whole, blind = oracle["all"]["ndcg@10"], oracle["blind"]["ndcg@10"]
     mean = {name: float(values.mean()) for name, values in each.items()}
