@@ -77,7 +77,10 @@ def _models(
     device: str,
     progress: Progress | None,
 ) -> list[Retriever]:
-    """Each model alone, fused with the index's parts by weights fitted on validation, and under controls."""
+    """Each model and its light reader, alone and fused by weights fitted on validation, and under controls.
+
+    The model is fused with all that it must add to: the index's parts and the light reader.
+    """
     if not folders:
         return []
     from llmrec.recommender import CONTROLS, Recommender
@@ -87,8 +90,14 @@ def _models(
         opened = Recommender.open(folder, index, dataset, device=device)
         label = "" if len(folders) == 1 else f" {folder.name}"
         alone = replace(opened.ranking, name=f"model{label}")
-        fused = fusion.learn([*index.parts, alone], split, seed=opened.recipe.seed, progress=progress)
-        systems += [alone, replace(fused, name=f"fusion with model{label}", fallback=index.recent)]
+        joined: list[Retriever] = [*index.parts]
+        light: list[Retriever] = []
+        if opened.light:
+            light = [replace(opened.light, name=f"{opened.light.name}{label}")]
+        for one in [*light, alone]:
+            joined = [*joined, one]
+            fused = fusion.learn(joined, split, seed=opened.recipe.seed, progress=progress)
+            systems += [one, replace(fused, name=f"fusion with {one.name}", fallback=index.recent)]
         if controls:
             others = [opened.control(pictures, index) for pictures in CONTROLS]
             systems += [replace(one, name=f"{one.name}{label}") for one in others]

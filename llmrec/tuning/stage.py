@@ -18,6 +18,7 @@ from llmrec.modeling.adapters import language_model
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import FILE, ITEMS, TOLD, make_bank
 from llmrec.modeling.base import load_base
+from llmrec.modeling.light import FILE as READER
 from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
 from llmrec.prompts import Prompts
@@ -35,7 +36,7 @@ from llmrec.tuning.warm import names, warm_up
 log = logging.getLogger(__name__)
 
 STARTED = "recipe.json"
-HOLDS = {MANIFEST, STARTED, CHECKPOINTS, PROMPTS, ADAPTER, WORDS, FILE, ITEMS}
+HOLDS = {MANIFEST, STARTED, CHECKPOINTS, PROMPTS, ADAPTER, WORDS, READER, FILE, ITEMS}
 
 
 def tune(
@@ -146,6 +147,8 @@ def tune(
     bank.save(recipe.out)
     prompts.copy_to(recipe.out / PROMPTS)
     save_weights(ranker, recipe.out)
+    if ranker.teacher:
+        ranker.teacher.save(recipe.out)
     write_json(recipe.out / MANIFEST, manifest)
     shutil.rmtree(recipe.out / CHECKPOINTS, ignore_errors=True)
     (recipe.out / STARTED).unlink(missing_ok=True)
