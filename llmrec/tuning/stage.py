@@ -81,6 +81,7 @@ def tune(
         progress=progress,
     )
     ranker = new_ranker(recipe, base, bank)
+    ranker.hide(split.cold.tolist())
     material = Material(recipe, dataset, split, prompts, write, progress)
     ranking = ModelRanking(ranker, material.walks, longest=recipe.walks.longest, batch_tokens=2 * recipe.batch_tokens)
     cases = some_cases(split, "valid", recipe.watched, seed=recipe.seed)
