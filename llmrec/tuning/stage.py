@@ -125,6 +125,7 @@ def tune(
             seed=recipe.seed,
             named=names(material.features.of_item, len(bank), base),
             acquaint=recipe.words.acquaint,
+            masked=recipe.words.masked,
             progress=progress,
         )
         log.info("item words are warm: %.3f nats an item after %.0f s", lost, time.monotonic() - began)
