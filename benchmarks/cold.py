@@ -3,6 +3,8 @@
 Draws the shop, keeps its newest items out of everything that is learnt (split=cold-items), pretrains a tower, makes the
 index, assembles and tunes the starter, and ranks the new items: among themselves, and among all. Rivals are a random
 order, likeness of texts and of pictures, the model shown no pictures, and the light reader. Stages are kept in --work.
+Where words are made of pictures alone, all new items are one to a model shown none, and ties count against it: there the
+random order is the fair floor.
 
 examples:
   python benchmarks/cold.py --quick
@@ -21,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 PACKAGES = ("torch", "transformers", "peft", "trl", "lancedb", "numpy")
 MODEL, LIGHT, BLIND = "model", "light reader", "model, pictures none"
 RIVALS = ("text", "pictures", BLIND)
-QUICK = ("walks.passes=0.5", "talks.count=4", "words.warm=4")
+QUICK = ("walks.passes=0.5", "talks.count=0", "words.warm=4", "adapter.layers=2", "watch=0")
 
 
 def main() -> None:
@@ -78,7 +80,6 @@ def main() -> None:
         "new_times_random": (">=", 2.0),
         "new_model_minus_text": (">=", 0.0),
         "new_text_p": ("<=", 0.05),
-        "new_none_p": ("<=", 0.05),
     }
     met = record("cold", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json)
     sys.exit(0 if met or asked.quick else 1)
