@@ -3,8 +3,8 @@
 Draws the shop, keeps its newest items out of everything that is learnt (split=cold-items), pretrains a tower, makes the
 index, assembles and tunes the starter, and ranks the new items: among themselves, and among all. Rivals are a random
 order, likeness of texts and of pictures, the model shown no pictures, and the light reader. Stages are kept in --work.
-Where words are made of pictures alone, all new items are one to a model shown none, and ties count against it: there the
-random order is the fair floor.
+Where words are made of pictures alone, all new items are one to a model shown none, and ties count against it: there
+the random order is the fair floor.
 
 examples:
   python benchmarks/cold.py --quick
