@@ -17,7 +17,7 @@ from record import arguments, record
 
 sys.path.insert(0, str(ROOT))
 PACKAGES = ("torch", "transformers", "peft", "trl", "lancedb", "numpy")
-MODEL, FUSED = "model", "fusion with model"
+MODEL, FUSED, LIGHT = "model", "fusion with model", "light reader"
 
 
 def main() -> None:
@@ -65,7 +65,11 @@ def main() -> None:
     oracle = json.loads((work / "atelier" / "dataset.json").read_text())["notes"]["oracle"]["variants"]
     whole, blind = oracle["all"]["ndcg@10"], oracle["blind"]["ndcg@10"]
     mean = {name: float(values.mean()) for name, values in each.items()}
-    retriever = max((name for name in each if MODEL not in name), key=lambda name: mean[name])
+    retrievers = [name for name in each if MODEL not in name and LIGHT not in name]
+    retriever = max(retrievers, key=lambda name: mean[name])
+    for name, one, other in (("model", MODEL, LIGHT), ("fused", FUSED, f"fusion with {LIGHT}")):
+        gap = compare(each[one], each[other], seed=asked.seed)
+        figures[f"{name}_minus_light"], figures[f"{name}_light_p"] = gap.mean, gap.p
     figures["share_of_oracle"] = mean[MODEL] / whole
     figures["fused_minus_retriever"] = mean[FUSED] - mean[retriever]
     figures["fused_p"] = compare(each[FUSED], each[retriever], seed=asked.seed).p

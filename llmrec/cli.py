@@ -286,6 +286,7 @@ def pretrain(
     "llmrec evaluate work/index work/index-1 work/index-2 --out work/report-seeds\n\n"
     "llmrec evaluate work/index --out work/report-sampled --sampled\n\n"
     "llmrec evaluate work/index --model work/run --controls --out work/run-report\n\n"
+    "llmrec evaluate work/cold-index --model work/cold-run --cold --out work/cold-report\n\n"
     "llmrec evaluate work/report --against work/other-report"
 )
 def evaluate(
@@ -300,6 +301,9 @@ def evaluate(
     dataset: Annotated[Path | None, typer.Option(help="Where the dataset is now, if it was moved.")] = None,
     part: Annotated[str, typer.Option(help="test or valid.")] = "test",
     sampled: Annotated[bool, typer.Option(help="1+99 sampled candidates as in P5 and VIP5.")] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Rank only the new items, of an index made with split=cold-items.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(help="Ask only so many people, drawn at random.", min=2)] = None,
     seed: Annotated[int, typer.Option(help="Seed of samples and resamples.")] = 0,
     model: Annotated[list[Path] | None, typer.Option(help="A tuned run to measure beside the retrievers.")] = None,
@@ -324,8 +328,8 @@ def evaluate(
         raise typer.BadParameter("say where the report goes: --out FOLDER")
     with shown_progress() as progress:
         content = evaluate_indexes(
-            index, out, dataset=dataset, part=part, sampled=sampled, limit=limit, seed=seed, overwrite=overwrite,
-            models=model or (), controls=controls, device=device, progress=progress,
+            index, out, dataset=dataset, part=part, sampled=sampled, cold=cold, limit=limit, seed=seed,
+            overwrite=overwrite, models=model or (), controls=controls, device=device, progress=progress,
         )  # fmt: skip
     tables.print_report(content)
     typer.echo(f"Look at it: {out / 'report.html'}")

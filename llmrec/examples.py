@@ -129,6 +129,8 @@ class ExampleSource:
         self.texts = dataset.interactions.select("rating", "review", "summary").collect()
         train = np.zeros(len(dataset.log), dtype=bool)
         train[self.split.rows("train")] = True
+        self.train = train
+        self.cold = frozenset(self.split.cold.tolist())
         self.features = self._features(train) if "explanation" in recipe.tasks else Features()
         low, high = dataset.info.get("rating_scale") or (1, 5)
         self.scale = (f"{low:g}", f"{high:g}")
@@ -179,6 +181,10 @@ class ExampleSource:
             user = int(self.owner[row])
             taken = log.item[start[user] : start[user + 1]].tolist()
             history = taken[: row - int(start[user])]
+            barred = frozenset(taken)
+            if part == "train" and self.cold:  # what is to be new is neither read nor a wrong answer
+                history = [item for item, kept in zip(history, self.train[start[user] : row], strict=True) if kept]
+                barred |= self.cold
             target = int(log.item[row])
             pictured = self.shelf.has_alike[target]
             praised = (rating is None or rating > self.middle) and bool(self.features.told(review or "", target))
@@ -188,7 +194,7 @@ class ExampleSource:
             if task is None:
                 self.skipped["serves none of the tasks"] += 1
                 continue
-            happening = Happening(row, user, target, history, frozenset(taken), rating, review or "", summary or "")
+            happening = Happening(row, user, target, history, barred, rating, review or "", summary or "")
             for choice in (self.templates[task], self.without_hint[task]):
                 template = rng.choice(choice) if choice else None
                 made = template and draft(

@@ -14,11 +14,12 @@ from llmrec.dataset import Dataset
 from llmrec.errors import InputError
 from llmrec.modeling.album import Album, mean_of
 from llmrec.modeling.bank import EYES, Bank, Floats
+from llmrec.modeling.light import Teacher
 from llmrec.modeling.transcript import Transcriber
 from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index
 from llmrec.tuning.material import Walks, picture_paths
-from llmrec.tuning.ranking import ModelRanking
+from llmrec.tuning.ranking import LightRanking, ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.run import MANIFEST, PROMPTS, REMEDY, open_run
 
@@ -36,6 +37,8 @@ class Recommender:
     write: Transcriber = field(repr=False)
     prompts: Prompts = field(repr=False)
     bank: Bank = field(repr=False)
+    light: LightRanking | None = field(default=None, repr=False)
+    """The light reader that taught the model; None in runs without one."""
 
     @classmethod
     def open(cls, folder: Path | str, index: Index, dataset: Dataset, *, device: str = "auto") -> "Recommender":
@@ -51,8 +54,11 @@ class Recommender:
         prompts = Prompts.load(folder / PROMPTS)
         write = Transcriber(base, Album(base, picture_paths(dataset)))
         walks = Walks(write, prompts, dataset.name)
-        ranking = ModelRanking(ranker, walks, longest=recipe.walks.longest, batch_tokens=2 * recipe.batch_tokens)
-        return cls(folder, recipe, ranking, write, prompts, bank)
+        longest = recipe.walks.longest
+        ranking = ModelRanking(ranker, walks, longest=longest, batch_tokens=2 * recipe.batch_tokens)
+        teacher = Teacher.load(folder, base.vocabulary, ranker.words.content.device)
+        light = LightRanking(teacher, longest=longest) if teacher else None
+        return cls(folder, recipe, ranking, write, prompts, bank, light)
 
     def control(self, pictures: Pictures, index: Index, *, seed: int = 0) -> ModelRanking:
         """The same model, shown other pictures: those of other items, an empty one, or none."""

@@ -69,7 +69,11 @@ def print_examples(info: Mapping[str, Any]) -> None:
 
 def print_report(content: Mapping[str, Any]) -> None:
     """Each system's main figures with their intervals, best first, and how sure the best one's lead is."""
-    how = "every item ranked" if content["protocol"] == "full" else "1+99 sampled: flatters every system"
+    how = {
+        "full": "every item ranked",
+        "cold": f"the {content['ranked']:,} new items ranked",
+        "sampled": "1+99 sampled: flatters every system",
+    }[content["protocol"]]
     title = f"{content['dataset']['name']}, {content['split']}, {content['part']}: {content['people']:,} targets, {how}"
     several = len(content["seeds"]) > 1
     table = Table(title=title, title_justify="left", padding=(0, 0, 0, 1) if several else (0, 1))  # within 80 columns
@@ -87,6 +91,8 @@ def print_report(content: Mapping[str, Any]) -> None:
         cells += [f"{system['found']['100']:.1%}", "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"]
         table.add_row(escape(system["name"]), *cells)
     Console().print(table)
+    chance = content["random"]
+    say("[dim]random order[/]", f"would get HR@10 {chance['hr@10']:.4f}, NDCG@10 {chance['ndcg@10']:.4f}")
     if certain:
         say(
             "[dim]p[/]",

@@ -24,6 +24,7 @@ class Happening(NamedTuple):
     target: int
     history: Sequence[int]
     taken: frozenset[int]
+    """Items that are no wrong answers: what the person took at any time, and in training what is to stay new."""
     rating: float | None = None
     review: str = ""
     summary: str = ""

@@ -17,11 +17,11 @@ from llmrec.evaluation import ratings
 from llmrec.evaluation.direct import COIN, Pairs, calibrate
 from llmrec.evaluation.report import compare_reports, report_folder
 from llmrec.evaluation.report import write_report as write_into
-from llmrec.evaluation.run import cases_of, comparisons, rank, rank_all, slices
+from llmrec.evaluation.run import by_chance, cases_of, comparisons, rank, rank_all, slices
 from llmrec.metrics import pessimistic_ranks
 from llmrec.retrieval import neighbours, popularity
 from llmrec.retrieval.fusion import Fusion
-from llmrec.splits import leave_one_out, split_by_name
+from llmrec.splits import cold_items, leave_one_out, split_by_name
 
 
 def write_report(out: Path, *words, **named) -> None:
@@ -162,6 +162,24 @@ def test_sampled_candidates_flatter(split):
     with pytest.raises(InputError, match="Ask for fewer"):
         rank(neighbours.fit(split), cases_of(split, protocol="sampled"))
     assert full.ranks.max() > 1
+
+
+def test_new_items_are_ranked_among_themselves_and_a_random_order_is_told(small_shop):
+    split = cold_items(small_shop.log, share=0.4, newest=False)
+    cases = cases_of(split, protocol="cold")
+    seer, nothing = rank(Seer(split), cases), rank(Nothing(40), cases)
+    assert seer.gains.column("hr@1").mean() == 1.0
+    cold = set(split.cold.tolist())
+    left = [len(cold - set(history.tolist())) for history in cases.histories]
+    assert nothing.ranks.tolist() == left, "nothing but new items stands against the target"
+    assert {int(code) for line in nothing.lists for code in line if code >= 0} <= cold
+    assert nothing.auc == 0.5, "the other item is a new one too"
+    worth = [sum(1 / np.log2(rank + 1) for rank in range(1, min(10, items) + 1)) / items for items in left]
+    assert by_chance(cases)["ndcg@10"] == pytest.approx(np.mean(worth))
+    assert by_chance(cases_of(split))["ndcg@10"] < by_chance(cases)["ndcg@10"]
+    assert rank(popularity.fit(split), cases).gains.column("ndcg@10").mean() < np.mean(worth), "counts know nothing new"
+    with pytest.raises(InputError, match="split=cold-items"):
+        cases_of(leave_one_out(small_shop.log), protocol="cold")
 
 
 def test_what_a_person_has_is_never_on_the_list(split):

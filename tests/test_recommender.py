@@ -1,6 +1,8 @@
 """A tuned run beside the retrievers: measured, fused, and shown other pictures than it should see."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from llmrec.dataset import Dataset
 from llmrec.errors import InputError
 from llmrec.evaluation.retrievers import evaluate_indexes
 from llmrec.features import Features
+from llmrec.modeling.light import Teacher
 from llmrec.modeling.transcript import Line
 from llmrec.prompts import Turn
 from llmrec.recommender import Recommender, changed_pictures
@@ -88,6 +91,36 @@ def test_a_report_shows_the_model_alone_fused_and_under_controls(index: Index, r
     told = json.loads((tmp_path / "report" / "report.json").read_text())
     names = {system["name"] for system in told["systems"]}
     assert {"model", "fusion with model", "model, pictures shuffled", "model, pictures none"} <= names
+    assert {"light reader", "fusion with light reader"} <= names
+    compared = {line["system"] for line in told["comparisons"]} | {line["other"] for line in told["comparisons"]}
+    assert "light reader" in compared
+
+
+def test_a_run_keeps_the_light_reader_that_taught_it(index: Index, run: Path, tmp_path: Path) -> None:
+    dataset = index.dataset()
+    opened = Recommender.open(run, index, dataset, device="cpu")
+    assert opened.light is not None
+    asked = histories(dataset)
+    told = opened.light.score(asked)
+    assert np.isfinite(told).all()
+    shuffled = [asked[0][::-1].copy()]
+    assert np.allclose(opened.light.score(shuffled), told[:1], atol=1e-5), "a mean knows no order"
+    assert np.allclose(opened.light.score([asked[3]]), told[3:4], atol=1e-5), "company in a batch changes nothing"
+    assert (opened.light.score([np.zeros(0, np.int32)]) == -np.inf).all(), "it knows nothing of newcomers"
+    assert not np.allclose(told[0], told[1], atol=1e-3), "who took other things is told other things"
+    teacher = opened.light.teacher
+    teacher.save(tmp_path)
+    again = replace(opened.light, teacher=Teacher.load(tmp_path, teacher.vocabulary))
+    assert np.array_equal(again.score(asked), told)
+    (tmp_path / "reader.safetensors").write_bytes(b"broken")
+    with pytest.raises(InputError, match="not whole"):
+        Teacher.load(tmp_path, teacher.vocabulary)
+
+
+def test_a_run_without_a_light_reader_opens(index: Index, run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "reader.safetensors").unlink()
+    assert Recommender.open(tmp_path / "run", index, index.dataset(), device="cpu").light is None
 
 
 def test_a_model_of_other_data_is_refused(run: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from llmrec.modeling.adapters import language_model
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import make_bank
 from llmrec.modeling.base import load_base
+from llmrec.modeling.light import LightReader
 from llmrec.modeling.ranker import IGNORED, Ranker
 from llmrec.modeling.transcript import Transcriber
 from llmrec.prompts import Prompts
@@ -34,7 +35,7 @@ from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.run import new_ranker, open_run
 from llmrec.tuning.stage import tune
-from llmrec.tuning.warm import warm_up
+from llmrec.tuning.warm import _masked, warm_up
 
 ROOT = Path(__file__).parent.parent
 
@@ -219,6 +220,38 @@ def test_a_light_reader_teaches_the_words_and_is_asked_for_its_opinion(
     assert torch.allclose(said, -((wished @ teacher.write.T).softmax(dim=1) * logs).sum(), rtol=1e-4)
     ranker.taught = 0.0
     assert torch.allclose(ranker.item_loss(questions, labels, wished), alone)
+
+
+def test_masked_items_are_guessed_from_those_before_and_after_and_never_from_themselves(
+    index: Index, llava: Path, tmp_path: Path
+) -> None:
+    tokens = torch.tensor([[3, 1, 4, 1, 5], [9, 2, -1, -1, -1], [6, -1, -1, -1, -1]])
+    table = torch.randn(10, 8)
+    reader = LightReader(8, 4).eval()
+    torch.manual_seed(0)
+    questions, answers = _masked(reader, table[tokens.clamp(min=0)], tokens, 0.5)
+    assert 0 < len(answers) < 7
+    torch.manual_seed(0)
+    hidden = (tokens >= 0) & (torch.rand(tokens.shape) < 0.5)
+    asked = iter(zip(questions, answers.tolist(), strict=True))
+    for line, left_out in zip(tokens, hidden, strict=True):
+        kept = line[(line >= 0) & ~left_out]
+        for item in line[left_out].tolist() if len(kept) else ():
+            question, answer = next(asked)
+            assert answer == item
+            assert torch.allclose(
+                question, reader(table[kept][None], torch.ones(1, len(kept)).bool())[0, -1], atol=1e-5
+            )
+    assert next(asked, None) is None
+    recipe = recipe_for(index, llava, tmp_path / "run")
+    bank = make_bank(index, index.split(index.dataset()))
+    histories = material_for(recipe, index).histories
+
+    def lost(passes: int, masked: float) -> float:
+        ranker = new_ranker(recipe, load_base(recipe.model, dtype="float32"), bank)
+        return warm_up(ranker, histories, passes=passes, longest=20, seed=0, masked=masked)[1]
+
+    assert lost(8, 0.5) < lost(1, 0.5) != lost(1, 0.0)
 
 
 def test_the_last_layers_alone_are_tuned_and_words_stand_still_once_they_are_warm(

@@ -16,7 +16,7 @@ from llmrec.dataset import Dataset
 from llmrec.environment import machine, versions
 from llmrec.errors import InputError
 from llmrec.evaluation.direct import COIN
-from llmrec.evaluation.run import CEILINGS, MAIN, Cases, Ranked, comparisons, per_person, summary
+from llmrec.evaluation.run import CEILINGS, MAIN, Cases, Ranked, by_chance, comparisons, per_person, summary
 from llmrec.metrics import CUTS, gains
 from llmrec.page import page_template, thumbnail
 from llmrec.significance import compare, holm
@@ -65,6 +65,8 @@ def write_report(
         "catalogue": len(cases.split.log.items),
         "seeds": list(seeds),
         "coin": COIN,
+        "ranked": len(cases.offered),
+        "random": by_chance(cases),
         "systems": [{"name": one.name, **summary(one, cases, seed=seed)} for one in ordered],
         "comparisons": comparisons(ordered, seed=seed),
         "ratings": list(ratings),

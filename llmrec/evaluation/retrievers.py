@@ -32,6 +32,7 @@ def evaluate_indexes(
     dataset: Path | None = None,
     part: str = "test",
     sampled: bool = False,
+    cold: bool = False,
     limit: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
@@ -43,8 +44,10 @@ def evaluate_indexes(
     """Returns what `report.json` holds. Indexes must be alike in all but their seed.
 
     Tuned models are ranked beside the index's retrievers, alone and fused with them, and with `controls` also with
-    other pictures than they should see.
+    other pictures than they should see. `cold` ranks the new items of a cold-items split among themselves.
     """
+    if sampled and cold:
+        raise InputError("--sampled and --cold ask for different candidates: give one of them")
     if models and len(folders) > 1:
         raise InputError("A model is measured beside one index: give one index with --model")
     asked = next((name for name in PARTS[1:] if name == part), None)
@@ -55,7 +58,7 @@ def evaluate_indexes(
         seeds = _seeds(indexes)
         opened = indexes[0].dataset(dataset)
         split = indexes[0].split(opened)
-        cases = cases_of(split, asked, protocol="sampled" if sampled else "full", limit=limit)
+        cases = cases_of(split, asked, protocol="sampled" if sampled else "cold" if cold else "full", limit=limit)
         tuned = _models(models, indexes[0], opened, split, controls, device, progress)
         fits = [rank_all([*index.retrievers, *tuned], cases, seed=seed, progress=progress) for index in indexes]
         for index, fit in zip(indexes[1:], fits[1:], strict=True):
@@ -77,7 +80,10 @@ def _models(
     device: str,
     progress: Progress | None,
 ) -> list[Retriever]:
-    """Each model alone, fused with the index's parts by weights fitted on validation, and under controls."""
+    """Each model and its light reader, alone and fused by weights fitted on validation, and under controls.
+
+    The model is fused with all that it must add to: the index's parts and the light reader.
+    """
     if not folders:
         return []
     from llmrec.recommender import CONTROLS, Recommender
@@ -87,8 +93,14 @@ def _models(
         opened = Recommender.open(folder, index, dataset, device=device)
         label = "" if len(folders) == 1 else f" {folder.name}"
         alone = replace(opened.ranking, name=f"model{label}")
-        fused = fusion.learn([*index.parts, alone], split, seed=opened.recipe.seed, progress=progress)
-        systems += [alone, replace(fused, name=f"fusion with model{label}", fallback=index.recent)]
+        joined: list[Retriever] = [*index.parts]
+        light: list[Retriever] = []
+        if opened.light:
+            light = [replace(opened.light, name=f"{opened.light.name}{label}")]
+        for one in [*light, alone]:
+            joined = [*joined, one]
+            fused = fusion.learn(joined, split, seed=opened.recipe.seed, progress=progress)
+            systems += [one, replace(fused, name=f"fusion with {one.name}", fallback=index.recent)]
         if controls:
             others = [opened.control(pictures, index) for pictures in CONTROLS]
             systems += [replace(one, name=f"{one.name}{label}") for one in others]

@@ -19,8 +19,9 @@ from llmrec.retrieval.retriever import Floats, Retriever, best, leave_out
 from llmrec.significance import Difference, Interval, compare, holm, intervals
 from llmrec.splits import TRAIN, Part, Split, sampled_candidates
 
-Protocol = Literal["full", "sampled"]
+Protocol = Literal["full", "sampled", "cold"]
 LISTED = 20
+SAMPLED = 99
 CEILINGS = (50, 100, 200)
 MAIN = ("ndcg@10", "hr@10")
 """The measures that systems are compared by; a test of every measure would only look for luck."""
@@ -43,6 +44,13 @@ class Cases:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    @cached_property
+    def offered(self) -> npt.NDArray[np.int64]:
+        """The items that are ranked: all of them, or under `cold` those that nobody had taken in training."""
+        if self.protocol == "cold":
+            return self.split.cold.astype(np.int64)
+        return np.arange(len(self.split.log.items))
 
     @cached_property
     def trained(self) -> npt.NDArray[np.int64]:
@@ -132,6 +140,11 @@ def cases_of(split: Split, part: Part = "test", *, protocol: Protocol = "full", 
         raise InputError(
             f"The {split.name} split has no {part} targets. Take another split, or a dataset with more rows"
         )
+    if protocol == "cold" and not len(split.cold):
+        raise InputError(
+            f"The {split.name} split keeps no items new. Make an index that does: "
+            "llmrec index DATASET --out FOLDER split=cold-items"
+        )
     rows = np.array([row for row, _, _ in found], dtype=np.int64)
     return Cases(
         split=split,
@@ -145,7 +158,7 @@ def cases_of(split: Split, part: Part = "test", *, protocol: Protocol = "full", 
 
 
 def rank(system: Retriever, cases: Cases, *, seed: int = 0, progress: Progress | None = None) -> Ranked:
-    """Let one system rank. Under `full` all items but the person's own stand against the target; under `sampled` 99."""
+    """Let one system rank. All items but the person's own stand against the target, 99 of them, or the new ones."""
     return rank_all([system], cases, seed=seed, progress=progress)[0]
 
 
@@ -155,7 +168,7 @@ def rank_all(
     """Let systems rank side by side: what several of them ask of the same part is scored once a batch."""
     systems = sharing(systems)
     count = len(systems)
-    chances = _calibrated(systems, cases.split, seed, progress)
+    chances = _calibrated(systems, cases.split, cases.protocol, seed, progress)
     candidates = _candidates(cases, seed) if cases.protocol == "sampled" else None
     others = _others(cases, seed)
     ranks = np.empty((count, len(cases)), dtype=np.int64)
@@ -194,16 +207,23 @@ def _scored(
     for begin in range(0, len(cases), step):
         histories = cases.histories[begin : begin + step]
         for place, system in enumerate(systems):
-            yield place, slice(begin, begin + step), leave_out(system.score(histories), histories)
+            scores = leave_out(system.score(histories), histories)
+            if len(cases.offered) < scores.shape[1]:
+                left_out = np.ones(scores.shape[1], dtype=bool)
+                left_out[cases.offered] = False
+                scores[:, left_out] = -np.inf
+            yield place, slice(begin, begin + step), scores
         if progress:
             progress(doing, min(begin + step, len(cases)), len(cases))
 
 
-def _calibrated(systems: Sequence[Retriever], split: Split, seed: int, progress: Progress | None) -> list[Chances]:
+def _calibrated(
+    systems: Sequence[Retriever], split: Split, protocol: Protocol, seed: int, progress: Progress | None
+) -> list[Chances]:
     """What makes chances of each system's scores, fitted on validation and never on what is measured."""
     if not len(split.rows("valid")):
         return []
-    cases = cases_of(split, "valid", limit=CASES)
+    cases = cases_of(split, "valid", protocol=protocol, limit=CASES)
     others = _others(cases, seed)
     pairs = np.empty((len(systems), len(cases), 2))
     for place, some, scores in _scored(systems, cases, "calibrating", progress):
@@ -215,17 +235,29 @@ def _calibrated(systems: Sequence[Retriever], split: Split, seed: int, progress:
 def _others(cases: Cases, seed: int) -> npt.NDArray[np.int64]:
     """For each case an item that the person neither has nor takes next, each as likely as the others."""
     rng = np.random.default_rng(seed)
-    items = len(cases.split.log.items)
-    drawn = rng.integers(items, size=len(cases))
+    offered = cases.offered
+    drawn = offered[rng.integers(len(offered), size=len(cases))]
     for place, (history, target) in enumerate(zip(cases.histories, cases.target.tolist(), strict=True)):
         barred = {*history.tolist(), target}
-        while drawn[place] in barred and len(barred) < items:
-            drawn[place] = rng.integers(items)
+        while drawn[place] in barred and not barred.issuperset(offered.tolist()):
+            drawn[place] = offered[rng.integers(len(offered))]
     return drawn
 
 
+def by_chance(cases: Cases) -> dict[str, float]:
+    """What a random order of the same items would get, in the mean over all orders."""
+    offered = np.zeros(len(cases.split.log.items), dtype=bool)
+    offered[cases.offered] = True
+    sizes = [int(offered.sum() - offered[np.unique(history)].sum()) for history in cases.histories]
+    sizes = [SAMPLED + 1] * len(cases) if cases.protocol == "sampled" else sizes
+    every = np.maximum(1, np.array(sizes, dtype=np.float64))
+    worth = 1 / np.log2(np.arange(10) + 2)
+    gained = [worth[: int(one)].sum() for one in every]
+    return {"hr@10": float(np.minimum(1, 10 / every).mean()), "ndcg@10": float((gained / every).mean())}
+
+
 def _candidates(cases: Cases, seed: int) -> Codes:
-    table = sampled_candidates(cases.split, cases.part, seed=seed)
+    table = sampled_candidates(cases.split, cases.part, negatives=SAMPLED, seed=seed)
     return table[np.searchsorted(cases.split.rows(cases.part), cases.row)]
 
 

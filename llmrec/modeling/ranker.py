@@ -59,6 +59,8 @@ class Ranker(nn.Module):
         self.teacher: Teacher | None = None
         self.taught = taught
         self.usual_texts = 0.0  # by which a text's loss is shared out; 0 for the batch's own number of targets
+        self.offered: Tensor | None = None
+        """The items among which the right one is sought in training; None for all. See `hide`."""
         self.config = base.model.config
         self.generation_config = base.model.generation_config
 
@@ -66,6 +68,12 @@ class Ranker(nn.Module):
     def stock(self) -> Any:
         """The stock model inside of any adapter."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    def hide(self, codes: Sequence[int]) -> None:
+        """Learn as if these items were not there yet: as wrong answers to everything they would learn to be none."""
+        offered = torch.ones(len(self.words.content), dtype=torch.bool)
+        offered[torch.as_tensor(codes, dtype=torch.long)] = False
+        self.offered = None if offered.all() else offered.nonzero()[:, 0].to(self.words.content.device)
 
     def add_model_tags(self, tags: Sequence[str] | str) -> None:
         """TRL marks the models that it tunes."""
@@ -169,13 +177,16 @@ class Ranker(nn.Module):
         return nn.functional.cross_entropy(torch.cat([logits, items], dim=1), labels, reduction="sum")
 
     def item_loss(self, questions: Tensor, codes: Tensor, opinion: Tensor | None = None) -> Tensor:
-        """Softmax over all items, or over some drawn for the batch and corrected for how likely they were drawn."""
-        count = len(self.words.content)
+        """Softmax over the items on offer, all, or some drawn for the batch and corrected for their chance to be."""
+        offered = self.offered
+        count = len(self.words.content if offered is None else offered)
         if not self.sampled or self.sampled >= count:
-            chosen, place, correction = None, codes, None
+            chosen, correction = offered, None
+            place = codes if offered is None else torch.searchsorted(offered, codes)
         else:
             own, place = torch.unique(codes, return_inverse=True)
             drawn = torch.randint(count, (self.sampled,), device=codes.device)
+            drawn = drawn if offered is None else offered[drawn]
             drawn = drawn[~torch.isin(drawn, own)]
             chosen = torch.cat([own, drawn])
             # A drawn item stands for all that were not: its weight is the inverse of its chance to be drawn.

@@ -1,10 +1,11 @@
 """What is learnt from: walks through histories and conversations, cut into batches of nearly equal length."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from random import Random
+from typing import Any, cast
 
 import numpy as np
 
@@ -100,7 +101,8 @@ class Material:
         self.features = Features()
         if recipe.talks.count:
             meter = TokenMeter(write.base.tokenizer, write.album.usual)
-            source = ExampleSource(dataset, prompts, meter, recipe.talks.examples, progress, history_words=True)
+            examples = replace(recipe.talks.examples, split=cast(Any, split.name))  # the index's, or they would tell
+            source = ExampleSource(dataset, prompts, meter, examples, progress, history_words=True)
             self.talks, self.features = _talks(source, recipe.talks.count, write, progress), source.features
         self.plan = self._plan()
 

@@ -58,6 +58,8 @@ class WordRecipe:
     """Passes over the histories in which a light reader teaches the words before the model is tuned; 0 for none."""
     acquaint: float = 1.0
     """How much it counts in those passes that items point to the words that reviews share of them."""
+    masked: float = 0.0
+    """Share of a history's items that are left out in those passes and guessed from all others, before and after."""
     taught: float = 0.5
     """Share of the walks' loss that is the light reader's opinion of all items, not the one item that was taken."""
     still: bool = False
@@ -74,7 +76,7 @@ class WordRecipe:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it should be 0 or more")
         if not 0 <= self.taught <= 1:
             raise ConfigError(f"taught is {self.taught}: it should be from 0 to 1")
-        for name in ("dropout", "forget"):
+        for name in ("dropout", "forget", "masked"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it should be at least 0 and below 1")
 

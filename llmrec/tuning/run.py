@@ -4,6 +4,7 @@ manifest.json      recipe, dataset, versions, what was measured; written last, s
 adapter/           PEFT's adapter (none when the model was frozen; the whole language model when all was tuned)
 words.safetensors  the projectors of item words
 bank.safetensors   the items' content, items.parquet their ids
+reader.safetensors the light reader that taught the words, with its tables of these items (none without words.warm)
 prompts/           the templates that it was tuned with
 checkpoints/       where a run that was stopped goes on from; gone when it is whole
 """

@@ -18,6 +18,7 @@ from llmrec.modeling.adapters import language_model
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import FILE, ITEMS, TOLD, make_bank
 from llmrec.modeling.base import load_base
+from llmrec.modeling.light import FILE as READER
 from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
 from llmrec.prompts import Prompts
@@ -35,7 +36,7 @@ from llmrec.tuning.warm import names, warm_up
 log = logging.getLogger(__name__)
 
 STARTED = "recipe.json"
-HOLDS = {MANIFEST, STARTED, CHECKPOINTS, PROMPTS, ADAPTER, WORDS, FILE, ITEMS}
+HOLDS = {MANIFEST, STARTED, CHECKPOINTS, PROMPTS, ADAPTER, WORDS, READER, FILE, ITEMS}
 
 
 def tune(
@@ -80,6 +81,7 @@ def tune(
         progress=progress,
     )
     ranker = new_ranker(recipe, base, bank)
+    ranker.hide(split.cold.tolist())
     material = Material(recipe, dataset, split, prompts, write, progress)
     ranking = ModelRanking(ranker, material.walks, longest=recipe.walks.longest, batch_tokens=2 * recipe.batch_tokens)
     cases = some_cases(split, "valid", recipe.watched, seed=recipe.seed)
@@ -124,6 +126,7 @@ def tune(
             seed=recipe.seed,
             named=names(material.features.of_item, len(bank), base),
             acquaint=recipe.words.acquaint,
+            masked=recipe.words.masked,
             progress=progress,
         )
         log.info("item words are warm: %.3f nats an item after %.0f s", lost, time.monotonic() - began)
@@ -147,6 +150,8 @@ def tune(
     bank.save(recipe.out)
     prompts.copy_to(recipe.out / PROMPTS)
     save_weights(ranker, recipe.out)
+    if ranker.teacher:
+        ranker.teacher.save(recipe.out)
     write_json(recipe.out / MANIFEST, manifest)
     shutil.rmtree(recipe.out / CHECKPOINTS, ignore_errors=True)
     (recipe.out / STARTED).unlink(missing_ok=True)

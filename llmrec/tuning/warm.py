@@ -33,6 +33,7 @@ def warm_up(
     seed: int,
     named: Tensor | None = None,
     acquaint: float = 1.0,
+    masked: float = 0.0,
     progress: Progress | None = None,
 ) -> tuple[Teacher, float]:
     """Teach the words of a ranker, in place; returns the teacher, and its loss in the last pass in nats an item."""
@@ -52,12 +53,16 @@ def warm_up(
         total, targets = 0.0, 0
         for some in np.array_split(rng.permutation(len(people)), math.ceil(len(people) / PEOPLE)):
             tokens = _window([people[place] for place in some.tolist()], longest, rng).to(device)
-            known, place = torch.unique(tokens[:, :-1].clamp(min=0), return_inverse=True)
+            read = tokens if masked else tokens[:, :-1]
+            known, place = torch.unique(read.clamp(min=0), return_inverse=True)
             made = words.inputs(known)
-            asked = reader(made[place], tokens[:, :-1] >= 0)
             wanted = tokens[:, 1:]
-            loss = ranker.item_loss(asked[wanted >= 0], wanted[wanted >= 0])
-            count = int((wanted >= 0).sum())
+            asked = reader(made[place[:, : wanted.shape[1]]], tokens[:, :-1] >= 0)
+            questions, answers = asked[wanted >= 0], wanted[wanted >= 0]
+            if masked:
+                more, left_out = _masked(reader, made[place], tokens, masked)
+                questions, answers = torch.cat([questions, more]), torch.cat([answers, left_out])
+            loss, count = ranker.item_loss(questions, answers), len(answers)
             whole = loss / count
             if named is not None and acquaint:
                 likeness = nn.functional.cosine_similarity(made, named[known], dim=1)
@@ -76,6 +81,15 @@ def warm_up(
     with torch.no_grad():
         read, write = words.inputs(torch.arange(len(words.content), device=device)), words.outputs()
     return Teacher(reader.eval().requires_grad_(False), read, write, ranker.vocabulary), lost
+
+
+def _masked(reader: LightReader, vectors: Tensor, tokens: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Items left out of histories at random, and what is asked for in their place by all others, before and after."""
+    there = tokens >= 0
+    hidden = there & (torch.rand(tokens.shape, device=tokens.device) < share)
+    hidden &= (there & ~hidden).any(dim=1, keepdim=True)  # from nothing there is nothing to guess
+    asked = reader(vectors, there & ~hidden)[:, -1]
+    return asked[hidden.nonzero()[:, 0]], tokens[hidden]
 
 
 def names(said: Mapping[int, Mapping[str, float]], items: int, base: Any) -> Tensor | None:
