@@ -62,7 +62,7 @@ def main() -> None:
     join = [*LLMREC, "assemble", "--tower", str(tower), "--language", "starter", "--out", str(model)]
     stage("assemble", model / "config.json", join, minutes)
     learn = [*SFT, "train/starter.yaml", f"model={model}", f"index={index}"]
-    learn += [f"out={tuned}", seed, "words.forget=0.2", *(QUICK if asked.quick else ()), *asked.set]
+    learn += [f"out={tuned}", seed, *(QUICK if asked.quick else ()), *asked.set]
     stage("tune", tuned / "manifest.json", learn, minutes)
 
     figures: dict[str, float] = dict(minutes)

@@ -56,8 +56,6 @@ class WordRecipe:
     """Whether trained items get a free vector of their own besides; new items have none."""
     warm: int = 12
     """Passes over the histories in which a light reader teaches the words before the model is tuned; 0 for none."""
-    acquaint: float = 1.0
-    """How much it counts in those passes that items point to the words that reviews share of them."""
     masked: float = 0.0
     """Share of a history's items that are left out in those passes and guessed from all others, before and after."""
     taught: float = 0.5
@@ -71,9 +69,8 @@ class WordRecipe:
         unknown = set(self.content) - set(KINDS)
         if unknown or not self.content:
             raise ConfigError(f"content is some of {', '.join(KINDS)}, not {', '.join(self.content) or 'nothing'}")
-        for name in ("warm", "acquaint"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it should be 0 or more")
+        if self.warm < 0:
+            raise ConfigError(f"warm is {self.warm}: it should be 0 or more")
         if not 0 <= self.taught <= 1:
             raise ConfigError(f"taught is {self.taught}: it should be from 0 to 1")
         for name in ("dropout", "forget", "masked"):

@@ -31,7 +31,7 @@ from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.run import ADAPTER, CHECKPOINTS, MANIFEST, PROMPTS, WORDS, new_ranker, plain, save_weights
 from llmrec.tuning.settings import check_settings
-from llmrec.tuning.warm import names, warm_up
+from llmrec.tuning.warm import warm_up
 
 log = logging.getLogger(__name__)
 
@@ -124,8 +124,6 @@ def tune(
             passes=recipe.words.warm,
             longest=recipe.walks.longest,
             seed=recipe.seed,
-            named=names(material.features.of_item, len(bank), base),
-            acquaint=recipe.words.acquaint,
             masked=recipe.words.masked,
             progress=progress,
         )

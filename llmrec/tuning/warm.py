@@ -2,13 +2,11 @@
 
 That costs a hundredth of a pass through a language model, and afterwards the answers already lie so that items that are
 taken by the same people are near each other; the language model has only to learn to ask. Then the reader, standing
-still, is its teacher. In the same steps items are made acquainted with the language: what the model reads for an item
-is drawn to the model's own vectors of the words that reviews share of it, "navy" or "stripes".
+still, is its teacher.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -31,8 +29,6 @@ def warm_up(
     passes: int,
     longest: int,
     seed: int,
-    named: Tensor | None = None,
-    acquaint: float = 1.0,
     masked: float = 0.0,
     progress: Progress | None = None,
 ) -> tuple[Teacher, float]:
@@ -63,12 +59,8 @@ def warm_up(
                 more, left_out = _masked(reader, made[place], tokens, masked)
                 questions, answers = torch.cat([questions, more]), torch.cat([answers, left_out])
             loss, count = ranker.item_loss(questions, answers), len(answers)
-            whole = loss / count
-            if named is not None and acquaint:
-                likeness = nn.functional.cosine_similarity(made, named[known], dim=1)
-                whole = whole + acquaint * (1 - likeness)[named[known].any(dim=1)].sum() / len(known)
             optimizer.zero_grad()
-            torch.autograd.backward(whole)
+            torch.autograd.backward(loss / count)
             nn.utils.clip_grad_norm_([*taught, *reader.parameters()], 1.0)
             optimizer.step()
             schedule.step()
@@ -90,22 +82,6 @@ def _masked(reader: LightReader, vectors: Tensor, tokens: Tensor, share: float) 
     hidden &= (there & ~hidden).any(dim=1, keepdim=True)  # from nothing there is nothing to guess
     asked = reader(vectors, there & ~hidden)[:, -1]
     return asked[hidden.nonzero()[:, 0]], tokens[hidden]
-
-
-def names(said: Mapping[int, Mapping[str, float]], items: int, base: Any) -> Tensor | None:
-    """For each item the sum of the model's vectors of the words said of it; nothing but zeros where none were."""
-    known = sorted({word for one in said.values() for word in one})
-    if not known:
-        return None
-    table = base.model.get_input_embeddings().weight.detach().float()
-    ids = [base.tokenizer(" " + word, add_special_tokens=False)["input_ids"] for word in known]
-    vectors = torch.stack([table[one].mean(dim=0) - table.mean(dim=0) for one in ids])
-    place = {word: row for row, word in enumerate(known)}
-    strength = torch.zeros(items, len(known), device=table.device)
-    for code, one in said.items():
-        for word, weight in one.items():
-            strength[code, place[word]] = weight
-    return strength @ nn.functional.normalize(vectors, dim=1)
 
 
 def _window(histories: Sequence[Codes], longest: int, rng: np.random.Generator) -> Tensor:
