@@ -1,4 +1,4 @@
-"""The projector of an image-text-to-text model by itself: what the frozen tower gives it, and visual tokens made of it."""
+"""A model's projector by itself: what the frozen tower gives it of each picture, and the visual tokens it makes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +12,8 @@ from llmrec.modeling.album import BATCH, Album
 from llmrec.modeling.base import Base
 from llmrec.progress import Progress
 
-NAMES = ("multi_modal_projector", "connector", "visual.merger", "merger")
-"""What LLaVA, InternVL and Gemma, Idefics and SmolVLM, and Qwen call it."""
+NAMES = ("multi_modal_projector", "connector", "visual.merger")
+"""What LLaVA, Gemma and InternVL call it, what Idefics and SmolVLM do, and what Qwen does."""
 BLANK = -1
 """The code of a picture that shows nothing."""
 BLANK_PICTURE = Image.new("RGB", (224, 224), (128, 128, 128))
@@ -28,12 +28,10 @@ def find_projector(base: Base) -> nn.Module:
             found: nn.Module = inner.get_submodule(name)
         except AttributeError:
             continue
-        if not any(isinstance(one, nn.Linear) for one in found.modules()) and not list(found.parameters()):
-            continue
         return found
     raise InputError(
         f"{base.name} is a {type(base.model).__name__}, in which no projector was found by the names "
-        f"{', '.join(NAMES)}. Take a LLaVA (llmrec assemble makes one), or tune the model as it is: python -m llmrec.sft"
+        f"{', '.join(NAMES)}. Take a LLaVA (llmrec assemble makes one), or tune this one: python -m llmrec.sft"
     )
 
 
@@ -46,8 +44,9 @@ class Projection:
         self._kept: dict[int, Tensor] = {}
         if not album.steady:
             raise InputError(
-                f"{base.name} makes more visual tokens of one picture than of another, which captions cannot learn by. "
-                "Take a model of one size of pictures, such as LLaVA-1.5, or tune this one: python -m llmrec.sft"
+                f"{base.name} is a {type(base.model).__name__} that makes more visual tokens of one picture than of "
+                "another, which captions cannot learn by. Let its processor cut no pictures into tiles, where it can "
+                "(do_image_splitting, crop_to_patches), or tune it as it is: python -m llmrec.sft"
             )
 
     @property
@@ -83,8 +82,8 @@ class Projection:
         if not plain or not _same(calls[0][1], tokens[:, 0]) or len(calls[0][0][0]) % len(images):
             raise InputError(
                 f"{self.base.name} is a {type(self.base.model).__name__}, whose language model gets more than what its "
-                "projector makes of a picture, or gets it in another order. Captions teach the projector of models "
-                "like LLaVA-1.5, Gemma 3, InternVL, Idefics 3 and SmolVLM. Tune this one as it is: python -m llmrec.sft"
+                "projector makes of a picture, or gets it in another order. Captions teach models like LLaVA-1.5 and "
+                "Gemma 3. Tune this one as it is: python -m llmrec.sft"
             )
         return list(calls[0][0][0].cpu().chunk(len(images)))
 

@@ -54,9 +54,7 @@ def acquaint(
     return course
 
 
-def speak(
-    speaker: Speaker, captions: Captions, recipe: CaptionRecipe, progress: Progress | None = None
-) -> list[float]:
+def speak(speaker: Speaker, captions: Captions, recipe: CaptionRecipe, progress: Progress | None = None) -> list[float]:
     """Learn through the language model; returns the loss a token, from the first steps to the last."""
     batches = _batches(speaker, captions, recipe)
     if not batches:

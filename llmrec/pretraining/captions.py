@@ -62,8 +62,8 @@ def read_captions(dataset: Dataset, recipe: CaptionRecipe) -> Captions:
     seen = np.array([code for code, image in enumerate(items["image"]) if dataset.picture(image)], dtype=np.int64)
     if len(seen) < FEWEST:
         raise InputError(
-            f"{dataset.folder} has {len(seen) or 'no'} pictures, and captions need {FEWEST} at least. Build the dataset "
-            "with pictures, or tune the model as it is: python -m llmrec.sft"
+            f"{dataset.folder} has {len(seen) or 'no'} pictures, and captions need {FEWEST} at least. Build the "
+            "dataset with pictures, or tune the model as it is: python -m llmrec.sft"
         )
     order = np.random.default_rng(recipe.seed).permutation(seen)[: recipe.pictures]
     asked = max(2, round(recipe.held_out * len(order)))
@@ -77,9 +77,8 @@ def read_captions(dataset: Dataset, recipe: CaptionRecipe) -> Captions:
     words = counted.words if counted else ()
     usual = counted.usual if counted else np.zeros(0, dtype=np.float32)
     strength, told = _told(words, usual, heard, recipe.words)
-    columns = {
-        name: values for name, values in attributes(items).items() if len({values[code] for code in taught} - {None}) > 1
-    }
+    known = attributes(items)
+    columns = {name: values for name, values in known.items() if len({values[code] for code in taught} - {None}) > 1}
     if not columns and not words and not any(texts_of(items)):
         raise InputError(f"{dataset.folder} says nothing of its items: no columns, no text, no reviews to learn from")
     return Captions(columns, texts_of(items), words, strength, told, taught, held_out)

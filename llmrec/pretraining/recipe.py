@@ -1,8 +1,11 @@
 """The recipes of the stages of pretraining: a picture tower, and captions by which a projector is taught."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from llmrec.config import load_config, one_setting
 from llmrec.errors import ConfigError
 
 
@@ -133,7 +136,8 @@ class CaptionRecipe:
     length: int = 16
     """Tokens of one fact that are read, at most."""
     acquaint: int = 30
-    """Passes in which visual tokens are drawn to the words of what is known, before the language model is asked."""
+    """Passes in which visual tokens are drawn to the words of what is known, before the language model is asked. A
+    projector that has learnt from many pictures before would forget: give 0."""
     acquaint_rate: float = 1e-3
     """Highest learning rate of these passes."""
     passes: float = 1.0
@@ -164,3 +168,19 @@ class CaptionRecipe:
                 raise ConfigError(f"{name}={getattr(self, name)} must not be below 0")
         if not self.acquaint and not self.passes:
             raise ConfigError("acquaint and passes are both 0, so nothing would be learnt. Give one of them")
+
+
+STAGES: dict[str, type[TowerRecipe] | type[CaptionRecipe]] = {"tower": TowerRecipe, "captions": CaptionRecipe}
+
+
+def kind_of(path: Path | None, settings: Sequence[str] = ()) -> type[TowerRecipe] | type[CaptionRecipe]:
+    """The kind of recipe that `stage:` of a file or setting asks for; a tower where nothing is said."""
+    stage = one_setting(path, settings, "stage")
+    if stage is not None and stage not in STAGES:
+        raise ConfigError(f"stage is {stage!r}: it can be {', '.join(STAGES)}")
+    return STAGES[stage or "tower"]
+
+
+def load_recipe(path: Path | None, settings: Sequence[str] = ()) -> TowerRecipe | CaptionRecipe:
+    """Read a recipe of the stage that it names."""
+    return load_config(kind_of(path, settings), path, settings)
