@@ -296,5 +296,6 @@ def test_settings_are_those_of_the_stage(recipe_first: bool, root: Path):
     ended = CliRunner().invoke(app, call)
     assert ended.exit_code == 0
     assert "acquaint=30" in ended.output
+    assert "model=REQUIRED" in ended.output
     assert "shape.width" not in ended.output
     assert "shape.width" in CliRunner().invoke(app, ["pretrain", "--settings"]).output

@@ -52,8 +52,9 @@ class Captions:
         return [(chosen[place], facts[chosen[place]]) for place in rng.permutation(len(chosen)).tolist()]
 
     def caption(self, code: int) -> list[tuple[str, str]]:
-        """What is asked for of a picture that taught nothing: all but the text, of which most cannot be seen."""
-        return [(name, value) for name, value in self.facts(code).items() if name != TEXT]
+        """What is asked for of a held-out picture: the text, of which most cannot be seen, only where nothing else is."""
+        facts = self.facts(code)
+        return [(name, value) for name, value in facts.items() if name != TEXT] or list(facts.items())
 
 
 def read_captions(dataset: Dataset, recipe: CaptionRecipe) -> Captions:

@@ -146,9 +146,9 @@ class CaptionRecipe:
     """Highest learning rate of the passes through the language model; it falls as a cosine."""
     batch_tokens: int = 384
     """Tokens in one step through the language model."""
-    asked: int = 100
+    asked: int = 60
     """Held-out pictures that are measured on, at most."""
-    among: int = 24
+    among: int = 16
     """Held-out captions among which a picture's own is looked for; the cost grows with the square."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """What the frozen parts compute in; auto tries which is faster here. The projector learns in float32."""

@@ -86,6 +86,8 @@ def _words(speaker: Speaker, captions: Captions, asked: Sequence[int]) -> dict[s
 
 def _found(speaker: Speaker, captions: Captions, asked: Sequence[int]) -> dict[str, float]:
     """How often a picture's own caption gains the most by it, over a blank picture, or is among ten that do."""
+    if not asked:
+        return {"recall@1": 0.0, "recall@10": 0.0, "among": 0}
     told = [captions.caption(code) for code in asked]
     gains = speaker.table([BLANK], told) - speaker.table(asked, told)
     rank = (gains >= torch.diagonal(gains)[:, None]).sum(dim=1)
