@@ -87,6 +87,11 @@ class Projection:
             )
         return list(calls[0][0][0].cpu().chunk(len(images)))
 
+    def means(self, codes: Sequence[int]) -> Tensor:
+        """For each picture the mean of what the tower gives, one row each."""
+        self.encode(codes)
+        return torch.stack([self._kept[code].flatten(0, -2).float().mean(dim=0) for code in codes])
+
     def visual(self, codes: Sequence[int]) -> Tensor:
         """The visual tokens of these pictures, one after the other, with the way back to the projector's weights."""
         self.encode(codes)

@@ -15,7 +15,7 @@ from llmrec.modeling.base import load_base
 from llmrec.modeling.projector import BLANK, Projection
 from llmrec.modeling.stock import stock_names, write_stock
 from llmrec.modeling.transcript import Transcriber
-from llmrec.pretraining.captioning import acquaint, speak
+from llmrec.pretraining.captioning import acquaint, speak, visible
 from llmrec.pretraining.captions import read_captions
 from llmrec.pretraining.recipe import CaptionRecipe
 from llmrec.pretraining.retold import retold
@@ -47,9 +47,10 @@ def pretrain_captions(
         speaker = Speaker(projection, Transcriber(base, projection.album), recipe.length)
         before = retold(speaker, captions, recipe, progress)
         began = time.monotonic()
+        weight = visible(speaker, captions)
         course = {
             "acquaint": acquaint(speaker, captions, recipe, progress),
-            "speak": speak(speaker, captions, recipe, progress),
+            "speak": speak(speaker, captions, recipe, weight, progress),
         }
         seconds = time.monotonic() - began
         projection.projector.requires_grad_(False).to(kept).float()  # what is measured is what is written
@@ -69,6 +70,7 @@ def pretrain_captions(
             },
             "dtype": str(kept).removeprefix("torch."),
             "learnt": {"trained": after, "untrained": before},
+            "visible": weight,
             "course": course,
             "seconds": round(seconds, 1),
             "versions": versions(["llmrec", "torch", "transformers"]),

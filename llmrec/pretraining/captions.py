@@ -1,7 +1,7 @@
 """What a catalogue says of each item, as short lines of text: its columns, its text, and the words of reviewers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from llmrec.splits import split_by_name
 
 FEWEST = 20  # pictures: fewer teach nothing and measure nothing
 SAID, TEXT = "reviewers say", "text"
+FAINT = 0.05  # how often a fact is drawn, by its weight, that cannot be seen
 BEYOND, TWICE = 0.1, 2  # a word is told of an item that is said so much more often of it than of others, and not once
 
 
@@ -43,16 +44,21 @@ class Captions:
         known |= {TEXT: self.texts[code] or None, SAID: ", ".join(self.said[code]) or None}
         return {name: value for name, value in known.items() if value}
 
-    def drawn(self, code: int, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+    def drawn(
+        self, code: int, count: int, rng: np.random.Generator, weight: Mapping[str, float] | None = None
+    ) -> list[tuple[str, str]]:
         """Some facts of an item by chance, in a random order; what reviewers say is always among them."""
         facts = self.facts(code)
         names = [name for name in facts if name != SAID]
-        chosen = [names[place] for place in rng.permutation(len(names))[:count].tolist()]
+        chance = np.array([FAINT + (weight or {}).get(name, 0.0) for name in names])
+        size = min(count, len(names))
+        order = rng.choice(len(names), size, replace=False, p=chance / chance.sum()).tolist() if names else []
+        chosen = [names[place] for place in order]
         chosen += [SAID] if SAID in facts else []
         return [(chosen[place], facts[chosen[place]]) for place in rng.permutation(len(chosen)).tolist()]
 
     def caption(self, code: int) -> list[tuple[str, str]]:
-        """What is asked for of a held-out picture: the text, of which most cannot be seen, only where nothing else is."""
+        """What is asked for of a held-out picture. Most of a text cannot be seen: it stands in for what is missing."""
         facts = self.facts(code)
         return [(name, value) for name, value in facts.items() if name != TEXT] or list(facts.items())
 

@@ -132,7 +132,7 @@ class CaptionRecipe:
     words: int = 4
     """Words of reviewers that are told of an item, at most."""
     facts: int = 1
-    """Columns, or the item's text, that stand beside these words in a caption; which ones is drawn each time."""
+    """Columns, or the item's text, that stand beside these words; drawn each time, oftener what the tower sees."""
     length: int = 16
     """Tokens of one fact that are read, at most."""
     acquaint: int = 30
@@ -140,11 +140,11 @@ class CaptionRecipe:
     projector that has learnt from many pictures before would forget: give 0."""
     acquaint_rate: float = 1e-3
     """Highest learning rate of these passes."""
-    passes: float = 1.0
+    passes: float = 0.5
     """Passes over the pictures through the language model."""
-    rate: float = 5e-4
+    rate: float = 1e-3
     """Highest learning rate of the passes through the language model; it falls as a cosine."""
-    batch_tokens: int = 384
+    batch_tokens: int = 192
     """Tokens in one step through the language model."""
     asked: int = 60
     """Held-out pictures that are measured on, at most."""
