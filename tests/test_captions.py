@@ -126,6 +126,7 @@ def test_the_folder_says_what_it_was_made_of(made: Path, colours: Dataset):
     assert told["stage"] == "captions"
     assert told["dataset"]["fingerprint"] == colours.fingerprint
     assert told["items"] == {"taught": 28, "held_out": 12}
+    assert told["visible"]["colour"] > max(told["visible"]["brand"], told["visible"]["category"])
     assert 0 < told["parameters"]["trained"] < told["parameters"]["whole"] / 2
 
 
@@ -192,6 +193,8 @@ def test_a_caption_holds_what_is_known_and_no_more(colours: Dataset, recipe: Cap
     drawn = [dict(captions.drawn(code, 1, np.random.default_rng(seed))) for seed in range(40)]
     assert {name for facts in drawn for name in facts} == captions.facts(code).keys()
     assert all(SAID in facts and len(facts) == 2 for facts in drawn)
+    seen = [dict(captions.drawn(code, 1, np.random.default_rng(seed), {"colour": 5.0})) for seed in range(40)]
+    assert sum("colour" in facts for facts in seen) > 30 > 20 > sum("colour" in facts for facts in drawn)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -233,7 +236,7 @@ def test_pictures_and_facts_cost_what_plain_transformers_says(model: Path, colou
 
 def test_an_answer_is_one_of_the_values_also_where_one_begins_as_another(model: Path, colours: Dataset):
     speaker = speaker_of(model, colours)
-    values = ["red", "red dress", "redder", "blue"]
+    values = ["red", "red dress", "redder", "red\ndress", "blue"]
     assert set(speaker.answers([1, 2, 3], "colour", values)) <= set(values)
     assert speaker.answers([1], "colour", ["red dress"]) == ["red dress"]
 

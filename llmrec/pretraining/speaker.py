@@ -116,8 +116,8 @@ class Speaker:
                     best = next_ones[int(row[next_ones].argmax())]
                     said[code] = (*begun, best)
                     fits = [way for way in ways if way[: len(begun) + 1] == said[code]]
-                    if len(fits) == 1:
-                        found[code] = ways[fits[0]]
+                    if len(fits) == 1 or said[code] in ways:
+                        found[code] = ways.get(said[code], ways[fits[0]])
         return [found[code] for code in codes]
 
     @property
