@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -243,42 +243,70 @@ def index(
     typer.echo(f"Measure it:  llmrec evaluate {out} --out {out.parent / 'report'}")
 
 
+def _stage_settings(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+    """List the settings of the stage that --recipe names, once both options are known, in whatever order they came."""
+    known = {**context.params, str(parameter.name): value}
+    if known.get("list_settings") and "recipe" in known:
+        from llmrec.config import settings_text
+        from llmrec.pretraining.recipe import kind_of
+
+        typer.echo(settings_text(kind_of(Path(known["recipe"]) if known["recipe"] else None)))
+        raise typer.Exit
+    return value
+
+
 @app.command(
     epilog="Examples:  llmrec pretrain work/atelier --out work/tower --recipe train/tower.yaml\n\n"
-    "llmrec pretrain work/shop --out work/tower epochs=20 shape.image_size=144 shape.patch_size=48"
+    "llmrec pretrain work/shop --out work/tower epochs=20 shape.image_size=144 shape.patch_size=48\n\n"
+    "llmrec pretrain work/atelier --out work/captioned --recipe train/captions.yaml model=work/starter"
 )
 def pretrain(
     dataset: DatasetFolder,
     out: Annotated[Path, typer.Option(help="The folder to write.", show_default=False)],
     settings: Annotated[list[str] | None, typer.Argument(help="key=value settings of the recipe.")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A YAML file with settings, such as train/tower.yaml.")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            help="A YAML file with settings, such as train/tower.yaml or train/captions.yaml; `stage` says what for.",
+            is_eager=True,
+            callback=_stage_settings,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for cuda where there is one.")] = "auto",
     list_settings: Annotated[
         bool,
         typer.Option(
             "--settings",
-            help="List the settings and stop.",
+            help="List the settings of the stage that --recipe names, and stop.",
             is_eager=True,
-            callback=_lister("llmrec.pretraining.recipe", "TowerRecipe"),
+            callback=_stage_settings,
         ),
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Pretrain a picture tower and a text tower on a catalogue, and say what they learnt beside untrained ones."""
+    """Pretrain a picture tower on a catalogue, or a model's projector, and say what was learnt."""
     from llmrec import tables
-    from llmrec.config import load_config
     from llmrec.dataset import Dataset
-    from llmrec.pretraining.recipe import TowerRecipe
+    from llmrec.pretraining.caption_stage import pretrain_captions
+    from llmrec.pretraining.recipe import CaptionRecipe, load_recipe
     from llmrec.pretraining.stage import pretrain_tower
     from llmrec.progress import shown_progress
 
     del list_settings  # its callback has listed them and stopped
-    chosen = load_config(TowerRecipe, recipe, settings or [])
+    chosen = load_recipe(recipe, settings or [])
     opened = Dataset.open(dataset)
     with shown_progress() as progress:
-        info = pretrain_tower(opened, out, chosen, device=device, overwrite=overwrite, progress=progress)
-    tables.print_tower(info)
-    typer.echo(f"Its vectors in an index:  llmrec index {dataset} --out {out.parent / 'index'} picture_encoder={out}")
+        if isinstance(chosen, CaptionRecipe):
+            info = pretrain_captions(opened, out, chosen, device=device, overwrite=overwrite, progress=progress)
+        else:
+            info = pretrain_tower(opened, out, chosen, device=device, overwrite=overwrite, progress=progress)
+    if isinstance(chosen, CaptionRecipe):
+        tables.print_captions(info)
+        typer.echo(f"Tune it:  python -m llmrec.sft train/starter.yaml model={out}")
+    else:
+        tables.print_tower(info)
+        index = out.parent / "index"
+        typer.echo(f"Its vectors in an index:  llmrec index {dataset} --out {index} picture_encoder={out}")
 
 
 @app.command(

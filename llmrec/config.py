@@ -33,13 +33,22 @@ def load_config(kind: type[Config], path: Path | None, overrides: Sequence[str] 
     Keys of nested sections are written with dots: `trainer.max_steps=100`.
     """
     where = f"{path} with the settings given" if path and overrides else str(path or "What was given")
+    return build(kind, _content(path, overrides), where)
+
+
+def one_setting(path: Path | None, overrides: Sequence[str], key: str) -> Any:
+    """What a YAML file, or an override, says of one key, before it is known which dataclass the whole is for."""
+    return _content(path, overrides).get(key)
+
+
+def _content(path: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
     content = _read(path) if path else {}
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
             raise ConfigError(f"{override!r} is not of the form key=value. Example: history=20")
         _set(content, key.strip().split("."), _parsed(value), override)
-    return build(kind, content, where)
+    return content
 
 
 def build(kind: type[Config], content: Mapping[str, Any], where: str = "configuration") -> Config:
@@ -76,7 +85,7 @@ def settings_text(kind: type[Any], prefix: str = "", usual: Any = None) -> str:
             lines.append(settings_text(typing.cast(type[Any], inner), f"{prefix}{field.name}.", _usual(field, usual)))
             continue
         made = _usual(field, usual)
-        default = list(made) if isinstance(made, tuple) else made
+        default = list(made) if isinstance(made, tuple) else "REQUIRED" if made is dataclasses.MISSING else made
         lines.append(f"{prefix}{field.name}={default}\n    {helps.get(field.name, '')}")
     return "\n".join(lines)
 

@@ -142,6 +142,28 @@ def print_tower(info: Mapping[str, Any]) -> None:
     Console().print(table)
 
 
+def print_captions(info: Mapping[str, Any]) -> None:
+    """What a model tells of held-out pictures, beside the same model before its projector learnt."""
+    trained, untrained = info["learnt"]["trained"], info["learnt"]["untrained"]
+    table = Table(title=f"Captions, {trained['asked']:,} held-out pictures asked", title_justify="left")
+    table.add_column("what")
+    for column in ("trained", "untrained", "by chance"):
+        table.add_column(column, justify="right")
+    shown = {"right": "its picture", "other": "another item's picture", "blank": "a blank picture"}
+    for name, picture in shown.items():
+        after, before = trained["caption_loss"][name], untrained["caption_loss"][name]
+        table.add_row(f"nats a token after {picture}", f"{after:.3f}", f"{before:.3f}", "")
+    for name, one in trained["answers"].items():
+        before = untrained["answers"][name]["accuracy"]
+        table.add_row(f"names {escape(name)}", f"{one['accuracy']:.1%}", f"{before:.1%}", f"{one['commonest']:.1%}")
+    found, before = trained["picture_to_caption"], untrained["picture_to_caption"]
+    for cut in (1, 10):
+        if cut < found["among"]:
+            what, key = f"its caption within {cut} of {found['among']}", f"recall@{cut}"
+            table.add_row(what, f"{found[key]:.1%}", f"{before[key]:.1%}", f"{cut / found['among']:.1%}")
+    Console().print(table)
+
+
 def print_verified(told: dict[str, Any]) -> None:
     """How far adapter, merged and served model lie apart."""
     table = Table("log-probabilities of items", "mean difference", "largest", "of the first ten shared")

@@ -9,7 +9,7 @@ from tiny_models import tiny_model
 
 from llmrec.config import load_config
 from llmrec.errors import ConfigError, InputError
-from llmrec.pretraining.recipe import TowerRecipe
+from llmrec.pretraining.recipe import CaptionRecipe, TowerRecipe, load_recipe
 from llmrec.retrieval.index import IndexRecipe, make_index
 from llmrec.retrieval.sasrec import SasRecRecipe
 from llmrec.tuning.recipe import TuningRecipe
@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "train").rglob("*.yaml"))
 TUNING = [path for path in RECIPES if "index" in (yaml.safe_load(path.read_text()) or {})]
 TOWERS = [path for path in RECIPES if path.name.startswith("tower")]
+CAPTIONS = [path for path in RECIPES if path.name.startswith("captions")]
 LAUNCHES = [path for path in RECIPES if path.name.startswith("accelerate-")]
 
 
@@ -36,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_is_no_other_file_among_the_recipes() -> None:
-    assert set(RECIPES) == {*TUNING, *TOWERS, *LAUNCHES}
+    assert set(RECIPES) == {*TUNING, *TOWERS, *CAPTIONS, *LAUNCHES}
     assert len(TUNING) >= 10
 
 
@@ -61,7 +62,12 @@ def test_a_tuning_recipe_plans_its_run_with_a_tiny_model(path: Path, made: Path,
 
 @pytest.mark.parametrize("path", TOWERS, ids=name)
 def test_a_tower_recipe_is_read(path: Path) -> None:
-    load_config(TowerRecipe, path)
+    assert isinstance(load_recipe(path), TowerRecipe)
+
+
+@pytest.mark.parametrize("path", CAPTIONS, ids=name)
+def test_a_caption_recipe_is_read(path: Path) -> None:
+    assert isinstance(load_recipe(path), CaptionRecipe)
 
 
 @pytest.mark.parametrize("path", LAUNCHES, ids=name)

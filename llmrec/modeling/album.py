@@ -64,12 +64,17 @@ class Album:
         """How many tokens a picture takes, at the most of what was tried."""
         return len(self._fixed or self._cut(self._processed([Image.new("RGB", SHAPES[-1])])["input_ids"][0].tolist()))
 
+    @property
+    def steady(self) -> bool:
+        """Whether each picture takes the same tokens, whatever its shape."""
+        return self._fixed is not None
+
     def places(self, code: int) -> list[int]:
         """The tokens that stand for an item's picture in a text."""
         if self._fixed is not None:
             return self._fixed
         if code not in self._places:
-            self._places[code] = self._cut(self._processed([self._read(code)])["input_ids"][0].tolist())
+            self._places[code] = self._cut(self._processed([self.read(code)])["input_ids"][0].tolist())
         return self._places[code]
 
     @property
@@ -108,7 +113,7 @@ class Album:
         missing = [code for code in needed if code not in self._kept]
         for begin in range(0, len(missing), step):
             some = missing[begin : begin + step]
-            for code, sight in zip(some, self.encoded([self._read(code) for code in some]), strict=True):
+            for code, sight in zip(some, self.encoded([self.read(code) for code in some]), strict=True):
                 self._kept[code] = sight
                 self._bytes += sight.tokens.nbytes
             while self._bytes > KEPT_BYTES and (oldest := next(iter(self._kept))) not in needed:
@@ -131,7 +136,8 @@ class Album:
         grids = prepared.get("image_grid_thw")
         return [Sight(one.cpu(), None if grids is None else grids[row].cpu()) for row, one in enumerate(tokens)]
 
-    def _read(self, code: int) -> Any:
+    def read(self, code: int) -> Any:
+        """An item's picture as it lies on the disk."""
         path = self._paths[code]
         assert path is not None, "only items with a picture are shown"
         with Image.open(path) as image:

@@ -23,7 +23,7 @@ def learnt(model: Any, catalogue: Catalogue, *, seed: int) -> dict[str, Any]:
     """Texts found by pictures, columns read by a line, and next items found by likeness alone."""
     everything = np.arange(len(catalogue.gallery))
     vectors, means = tower.picture_vectors(model, catalogue.gallery, everything)
-    columns = {name: values for name, values in _columns(catalogue.items).items() if _few(values)}
+    columns = attributes(catalogue.items)
     return {
         "picture_to_text": _recall(model, catalogue, vectors, seed),
         "read_from_vector": _read(vectors, catalogue, columns),
@@ -65,11 +65,12 @@ def _read(vectors: Floats, catalogue: Catalogue, columns: dict[str, list[str | N
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _columns(items: pl.DataFrame) -> dict[str, list[str | None]]:
-    """Columns that may tell a picture's looks: brand, the narrowest category, and all that is text of few values."""
+def attributes(items: pl.DataFrame) -> dict[str, list[str | None]]:
+    """Columns of few values that may tell a picture's looks: brand, the narrowest category, and all that is text."""
     columns = {"category": items["categories"].list.last().to_list(), "brand": items["brand"].to_list()}
     free = [name for name in items.columns if name not in ITEM_COLUMNS and items[name].dtype == pl.String]
-    return columns | {name: items[name].to_list() for name in free}
+    columns |= {name: items[name].to_list() for name in free}
+    return {name: values for name, values in columns.items() if _few(values)}
 
 
 def _few(values: list[str | None]) -> bool:

@@ -1,8 +1,11 @@
-"""The recipe of a picture tower: its shape, its losses and how it is trained."""
+"""The recipes of the stages of pretraining: a picture tower, and captions by which a projector is taught."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from llmrec.config import load_config, one_setting
 from llmrec.errors import ConfigError
 
 
@@ -110,3 +113,74 @@ class TowerRecipe:
             raise ConfigError(f"batch={self.batch} is too small for a contrast. Give at least 4")
         if not any(weight > 0 for weight in vars(self.losses).values()) or min(vars(self.losses).values()) < 0:
             raise ConfigError("losses must not be below 0, and one of them above")
+
+
+@dataclass(frozen=True)
+class CaptionRecipe:
+    """How the projector of an image-text-to-text model learns to tell from a picture what is known of its item."""
+
+    model: str
+    """The model folder or hub name whose projector is taught; tower and language model stay as they are."""
+    stage: Literal["captions"] = "captions"
+    """The stage that the recipe is for."""
+    split: str = "leave-one-out"
+    """The split whose training rows hold the reviews that are read."""
+    held_out: float = 0.1
+    """Share of the items with a picture that teach nothing and are measured on."""
+    pictures: int = 20_000
+    """Pictures that are looked at, at most, drawn by the seed: what the tower makes of each stays in memory."""
+    words: int = 4
+    """Words of reviewers that are told of an item, at most."""
+    facts: int = 1
+    """Columns, or the item's text, that stand beside these words; drawn each time, oftener what the tower sees."""
+    length: int = 16
+    """Tokens of one fact that are read, at most."""
+    acquaint: int = 30
+    """Passes in which visual tokens are drawn to the words of what is known, before the language model is asked. A
+    projector that has learnt from many pictures before would forget: give 0."""
+    acquaint_rate: float = 1e-3
+    """Highest learning rate of these passes."""
+    passes: float = 0.5
+    """Passes over the pictures through the language model."""
+    rate: float = 1e-3
+    """Highest learning rate of the passes through the language model; it falls as a cosine."""
+    batch_tokens: int = 192
+    """Tokens in one step through the language model."""
+    asked: int = 60
+    """Held-out pictures that are measured on, at most."""
+    among: int = 16
+    """Held-out captions among which a picture's own is looked for; the cost grows with the square."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """What the frozen parts compute in; auto tries which is faster here. The projector learns in float32."""
+    seed: int = 0
+    """Seed of held-out items, order and what is drawn."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1:
+            raise ConfigError(
+                f"held_out={self.held_out} must lie between 0 and 1: something is learnt, something asked"
+            )
+        for name in ("pictures", "words", "length", "batch_tokens", "asked", "among"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+        for name in ("facts", "acquaint", "passes"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}={getattr(self, name)} must not be below 0")
+        if not self.acquaint and not self.passes:
+            raise ConfigError("acquaint and passes are both 0, so nothing would be learnt. Give one of them")
+
+
+STAGES: dict[str, type[TowerRecipe] | type[CaptionRecipe]] = {"tower": TowerRecipe, "captions": CaptionRecipe}
+
+
+def kind_of(path: Path | None, settings: Sequence[str] = ()) -> type[TowerRecipe] | type[CaptionRecipe]:
+    """The kind of recipe that `stage:` of a file or setting asks for; a tower where nothing is said."""
+    stage = one_setting(path, settings, "stage")
+    if stage is not None and stage not in STAGES:
+        raise ConfigError(f"stage is {stage!r}: it can be {', '.join(STAGES)}")
+    return STAGES[stage or "tower"]
+
+
+def load_recipe(path: Path | None, settings: Sequence[str] = ()) -> TowerRecipe | CaptionRecipe:
+    """Read a recipe of the stage that it names."""
+    return load_config(kind_of(path, settings), path, settings)
