@@ -60,9 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.dry_run:
         print(f"{asked.recipe} can run: {manifest['plan']}")
         return 0
-    measured = ", ".join(f"{name} {value:.4f}" for name, value in manifest["measured"].items())
-    print(f"{recipe.out}: {manifest['seconds']:,.0f} s, {measured}")
-    print(f"Measure it:  llmrec evaluate {recipe.index} --model {recipe.out} --out {recipe.out}-report")
+    measured = [f"{name} {value:.4f}" for name, value in manifest["measured"].items()]
+    print(", ".join([f"{recipe.out}: {manifest['seconds']:,.0f} s", *measured]))
+    labels = "" if recipe.item_words else f" --labels {recipe.talks.examples.candidates}"
+    print(f"Measure it:  llmrec evaluate {recipe.index} --model {recipe.out}{labels} --out {recipe.out}-report")
     return 0
 
 

@@ -98,7 +98,8 @@ class Material:
         self.features = Features()
         if recipe.talks.count:
             meter = TokenMeter(write.base.tokenizer, write.album.usual)
-            source = ExampleSource(dataset, prompts, meter, recipe.talks.examples, progress, history_words=True)
+            talks = recipe.talks
+            source = ExampleSource(dataset, prompts, meter, talks.examples, progress, history_words=talks.words)
             self.talks, self.features = _talks(source, recipe.talks.count, write, progress), source.features
         self.plan = self._plan()
 

@@ -85,7 +85,7 @@ def tune(
     cases = some_cases(split, "valid", recipe.watched, seed=recipe.seed)
 
     def watch() -> dict[str, float]:
-        if not cases:
+        if not cases or not recipe.item_words:
             return {}
         found = gains(target_ranks(ranking, cases), cuts=[10]).means()
         return {"valid_hr@10": found["hr@10"], "valid_ndcg@10": found["ndcg@10"]}
@@ -114,7 +114,8 @@ def tune(
     if begun:
         log.warning("An earlier run was stopped: going on from %s", begun.name)
     began = time.monotonic()
-    if recipe.words.warm:  # a run that goes on makes its teacher again, and then takes the words of its checkpoint
+    # A run that goes on makes its teacher again, and then takes the words of its checkpoint.
+    if recipe.words.warm and recipe.item_words:
         ranker.teacher, lost = warm_up(
             ranker,
             material.histories,
