@@ -5,6 +5,7 @@ adapter/           PEFT's adapter (none when the model was frozen; the whole lan
 words.safetensors  the projectors of item words
 bank.safetensors   the items' content, items.parquet their ids
 prompts/           the templates that it was tuned with
+tensorboard/       what was logged, with trainer.report_to=tensorboard
 checkpoints/       where a run that was stopped goes on from; gone when it is whole
 """
 
@@ -26,6 +27,7 @@ from llmrec.modeling.words import ItemWords
 from llmrec.tuning.recipe import TuningRecipe
 
 MANIFEST, PROMPTS, CHECKPOINTS = "manifest.json", "prompts", "checkpoints"
+EVENTS = "tensorboard"
 WORDS, ADAPTER = "words.safetensors", "adapter"
 ADAPTER_WEIGHTS, LANGUAGE, SOFT = "adapter_model.safetensors", "language_model.safetensors", "soft_prompt.safetensors"
 REMEDY = "Make one with: python -m llmrec.sft RECIPE"
