@@ -315,6 +315,7 @@ def pretrain(
     "llmrec evaluate work/index --out work/report-sampled --sampled\n\n"
     "llmrec evaluate work/index --model work/run --controls --out work/run-report\n\n"
     "llmrec evaluate work/cold-index --model work/cold-run --cold --out work/cold-report\n\n"
+    "llmrec evaluate work/index --model work/run --labels 20 --limit 200 --out work/labels-report\n\n"
     "llmrec evaluate work/report --against work/other-report"
 )
 def evaluate(
@@ -338,6 +339,11 @@ def evaluate(
     controls: Annotated[
         bool, typer.Option("--controls", help="Also ask the model with shuffled, blank and no pictures.")
     ] = False,
+    labels: Annotated[
+        int,
+        typer.Option(help="Let the model also order so many of the best retriever's first items, by letters."),
+    ] = 0,
+    orders: Annotated[int, typer.Option(help="Average --labels over so many orders of the items.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="Where a model runs: cpu, cuda, or auto.")] = "auto",
     overwrite: Overwrite = False,
 ) -> None:
@@ -357,7 +363,8 @@ def evaluate(
     with shown_progress() as progress:
         content = evaluate_indexes(
             index, out, dataset=dataset, part=part, sampled=sampled, cold=cold, limit=limit, seed=seed,
-            overwrite=overwrite, models=model or (), controls=controls, device=device, progress=progress,
+            overwrite=overwrite, models=model or (), controls=controls, labels=labels, orders=orders, device=device,
+            progress=progress,
         )  # fmt: skip
     tables.print_report(content)
     typer.echo(f"Look at it: {out / 'report.html'}")

@@ -26,6 +26,11 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
 
 
+def is_first_process() -> bool:
+    """Whether this process is alone, or the first of those that accelerate started: it writes and speaks for all."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def device_for(asked: str, option: str = "--device ") -> str:
     """The device to run on, or an error where there is none such; `option` is how the user names it."""
     import torch

@@ -115,8 +115,10 @@ class ExampleSource:
         self.split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
         self.owner = dataset.log.user_of_rows()
         self.shelf: Shelf = stock_shelf(dataset, prompts, meter, progress)
-        self.labels = meter.labels(recipe.candidates)
         self.templates = {task: chosen_templates(prompts, task, recipe.wordings) for task in recipe.tasks}
+        chosen = [template for task, found in self.templates.items() if recipe.tasks[task] for template in found]
+        choosing = any("candidates" in template.needs for template in chosen)
+        self.labels = meter.labels(recipe.candidates) if choosing else ()
         self.without_hint = {
             task: tuple(template for template in chosen if "hint" not in template.needs)
             for task, chosen in self.templates.items()

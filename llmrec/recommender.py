@@ -12,12 +12,17 @@ from PIL import Image
 from llmrec.artifact import read_json
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
+from llmrec.examples import ExampleSource
 from llmrec.modeling.album import Album, mean_of
 from llmrec.modeling.bank import EYES, Bank, Floats
 from llmrec.modeling.light import Teacher
 from llmrec.modeling.transcript import Transcriber
+from llmrec.progress import Progress
 from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index
+from llmrec.retrieval.retriever import Retriever
+from llmrec.tokens import TokenMeter
+from llmrec.tuning.labelling import CHOOSING, LabelRanking
 from llmrec.tuning.material import Walks, picture_paths
 from llmrec.tuning.ranking import LightRanking, ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
@@ -76,6 +81,38 @@ class Recommender:
         ranker = _shallow(self.ranking.ranker)
         ranker.words = other
         return replace(self.ranking, ranker=ranker, name=f"model, pictures {pictures}")
+
+    def labelled(
+        self,
+        retriever: Retriever,
+        dataset: Dataset,
+        *,
+        first: int = 20,
+        orders: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> LabelRanking:
+        """The first of a retriever's list in the order of the letters that the model would answer with."""
+        talks = self.recipe.talks
+        task = next((task for task in CHOOSING if talks.count and talks.examples.tasks.get(task)), None)
+        if task is None:
+            raise InputError(
+                f"{self.folder} was tuned without conversations that are answered by a label. "
+                f"Tune with talks.count above 0 and a weight for {' or '.join(CHOOSING)} in talks.examples.tasks"
+            )
+        recipe = replace(talks.examples, tasks={task: 1.0}, candidates=first)
+        meter = TokenMeter(self.write.base.tokenizer, self.write.album.usual)
+        source = ExampleSource(dataset, self.prompts, meter, recipe, progress, history_words=talks.words)
+        return LabelRanking(
+            self.ranking.ranker,
+            self.write,
+            source,
+            retriever,
+            orders=orders,
+            seed=seed,
+            batch_tokens=2 * self.recipe.batch_tokens,
+            progress=progress,
+        )
 
     def _blank(self, kind: str, index: Index) -> Floats:
         """The vector of an empty picture."""

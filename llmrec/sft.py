@@ -4,8 +4,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+from llmrec.environment import is_first_process
 from llmrec.errors import LlmrecError
 
 EXAMPLES = """examples:
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.recipe is None:
         parser.error("a recipe is needed, such as train/starter.yaml")
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log file shows each line at once
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO if is_first_process() else logging.WARNING, format="%(message)s")
     for name in ("httpx", "datasets", "accelerate", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from llmrec.progress import shown_progress
         from llmrec.tuning.stage import tune
 
-        with shown_progress() as progress:
+        with shown_progress() if is_first_process() else nullcontext() as progress:
             manifest = tune(recipe, overwrite=asked.overwrite, dry=asked.dry_run, progress=progress)
     except LlmrecError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -57,12 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped: give the same command again to go on from the last checkpoint", file=sys.stderr)
         return 130
+    if not is_first_process():
+        return 0
     if asked.dry_run:
         print(f"{asked.recipe} can run: {manifest['plan']}")
         return 0
-    measured = ", ".join(f"{name} {value:.4f}" for name, value in manifest["measured"].items())
-    print(f"{recipe.out}: {manifest['seconds']:,.0f} s, {measured}")
-    print(f"Measure it:  llmrec evaluate {recipe.index} --model {recipe.out} --out {recipe.out}-report")
+    measured = [f"{name} {value:.4f}" for name, value in manifest["measured"].items()]
+    print(", ".join([f"{recipe.out}: {manifest['seconds']:,.0f} s", *measured]))
+    labels = "" if recipe.item_words else f" --labels {recipe.talks.examples.candidates}"
+    print(f"Measure it:  llmrec evaluate {recipe.index} --model {recipe.out}{labels} --out {recipe.out}-report")
     return 0
 
 

@@ -101,6 +101,8 @@ def print_report(content: Mapping[str, Any]) -> None:
     if several:
         seeds = ", ".join(map(str, content["seeds"]))
         say("[dim]±[/]", f"is the standard deviation of NDCG@10 over seeds; figures are means over the seeds {seeds}")
+    for row in content["labels"]:
+        say("[dim]labels[/]", row["note"])
     for warning in content["warnings"]:
         say("[yellow]warning[/]", warning)
 

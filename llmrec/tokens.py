@@ -55,21 +55,30 @@ class TokenMeter:
         return int(self.texts([turn.text for turn in turns]).sum()) + 8 * len(turns)
 
     def labels(self, count: int) -> tuple[str, ...]:
-        """The first `count` labels, each checked to be one token of its own where an answer begins."""
+        """The first `count` labels, each checked to be one token of its own, alone and with a title behind it."""
         if count > len(ALPHABET):
             raise InputError(
                 f"{count} candidates need {count} labels, but there are {len(ALPHABET)}. Ask for fewer candidates"
             )
         labels = tuple(ALPHABET[:count])
-        ids = [self.tokenizer(label, add_special_tokens=False)["input_ids"] for label in labels]
-        split = [label for label, pieces in zip(labels, ids, strict=True) if len(pieces) != 1]
+        ids, titled = (
+            [self.tokenizer(label + behind, add_special_tokens=False)["input_ids"] for label in labels]
+            for behind in ("", ". “")
+        )
+        split = [
+            label
+            for label, alone, more in zip(labels, ids, titled, strict=True)
+            if len(alone) != 1 or more[:1] != alone or alone[0] == getattr(self.tokenizer, "unk_token_id", None)
+        ]
+        name = getattr(self.tokenizer, "name_or_path", "") or type(self.tokenizer).__name__
         if split:
             raise InputError(
-                f"This tokenizer splits the label{'s' if len(split) > 1 else ''} {', '.join(split)} into several "
-                "tokens, so that one position cannot score them. Ask for fewer candidates or take another tokenizer"
+                f"The tokenizer of {name} has no token of its own for the label{'s' if len(split) > 1 else ''} "
+                f"{', '.join(split)}, so that one position cannot score them. Ask for fewer candidates or take another "
+                "model"
             )
         if len({pieces[0] for pieces in ids}) != count:
-            raise InputError("This tokenizer gives several labels the same token. Take another tokenizer")
+            raise InputError(f"The tokenizer of {name} gives several labels the same token. Take another model")
         return labels
 
 

@@ -354,6 +354,33 @@ def test_a_loss_that_is_no_number_stops_the_run(index: Index, llava: Path, tmp_p
         tune(broken)
 
 
+TENSORBOARD = find_spec("tensorboard") is not None
+
+
+@pytest.mark.skipif(not TENSORBOARD, reason="TensorBoard is not installed")
+def test_what_is_logged_for_tensorboard_lies_in_the_run_and_stays(index: Index, llava: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trainer = {"logging_steps": 1, "disable_tqdm": True, "report_to": "tensorboard"}
+    manifest = tune(recipe_for(index, llava, tmp_path / "run", talks={"count": 4}, watch=2, trainer=trainer))
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    losses = [entry["item_loss"] for entry in manifest["history"] if "item_loss" in entry]
+    assert [one.value for one in events.Scalars("train/item_loss")] == pytest.approx(losses, rel=1e-5)
+    assert events.Scalars("train/valid_ndcg@10")
+    tune(recipe_for(index, llava, tmp_path / "run", walks={"passes": 0.2}, talks={"count": 0}), overwrite=True)
+    assert not (tmp_path / "run" / "tensorboard").exists()
+
+
+@pytest.mark.skipif(TENSORBOARD, reason="TensorBoard is installed")
+def test_tensorboard_that_is_not_there_is_told_before_anything_is_loaded(
+    index: Index, llava: Path, tmp_path: Path
+) -> None:
+    for report in ("tensorboard", ["tensorboard"]):
+        with pytest.raises(ConfigError, match="pip install tensorboard"):
+            tune(recipe_for(index, llava, tmp_path / "run", trainer={"report_to": report}))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_run_is_not_replaced_unasked(index: Index, llava: Path, tmp_path: Path) -> None:
     recipe = recipe_for(index, llava, tmp_path / "run", talks={"count": 0}, watch=0, walks={"passes": 0.2})
     tune(recipe)

@@ -15,6 +15,8 @@ COIN = float(np.log(2))
 """The log-loss of whoever always says one half."""
 CASES = 1_000
 """Validation targets that the two numbers are fitted on, at most."""
+FEW_CASES = 50
+"""And so many of them, or as many as are measured, where only a few people are asked."""
 BELOW = 0.1
 """How far below the lowest score an item without any is put, in standard deviations of the scores."""
 

@@ -47,6 +47,7 @@ def write_report(
     seeds: Sequence[int] = (0,),
     ratings: Sequence[Mapping[str, Any]] = (),
     warnings: Sequence[str] = (),
+    labels: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Write `report.json`, `people.parquet` and `report.html` into a folder; returns what the JSON holds.
 
@@ -70,6 +71,7 @@ def write_report(
         "systems": [{"name": one.name, **summary(one, cases, seed=seed)} for one in ordered],
         "comparisons": comparisons(ordered, seed=seed),
         "ratings": list(ratings),
+        "labels": list(labels),
         "warnings": [*warnings, *_warnings(cases)],
         "seed": seed,
         "command": shlex.join(["llmrec", *sys.argv[1:]]),

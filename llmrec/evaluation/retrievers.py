@@ -6,12 +6,14 @@ Several indexes are measured as one that was drawn with several seeds.
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
+from llmrec.evaluation.labels import best_retriever
+from llmrec.evaluation.labels import told as about_labels
 from llmrec.evaluation.ratings import rating_errors
 from llmrec.evaluation.report import report_folder, write_report
 from llmrec.evaluation.run import cases_of, over_seeds, rank_all
@@ -20,6 +22,10 @@ from llmrec.retrieval import fusion
 from llmrec.retrieval.index import Index
 from llmrec.retrieval.retriever import Retriever
 from llmrec.splits import PARTS, Split
+
+if TYPE_CHECKING:
+    from llmrec.recommender import Recommender
+    from llmrec.tuning.labelling import LabelRanking
 
 ALIKE = "Indexes that are measured together differ in nothing but their seed: llmrec index DATASET --out FOLDER seed=1"
 ON_VALID = "Fusion and chances were fitted and settings chosen on these very targets: this is no fair test."
@@ -38,16 +44,23 @@ def evaluate_indexes(
     overwrite: bool = False,
     models: Sequence[Path] = (),
     controls: bool = False,
+    labels: int = 0,
+    orders: int = 1,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Returns what `report.json` holds. Indexes must be alike in all but their seed.
 
     Tuned models are ranked beside the index's retrievers, alone and fused with them, and with `controls` also with
-    other pictures than they should see. `cold` ranks the new items of a cold-items split among themselves.
+    other pictures than they should see. `cold` ranks the new items of a cold-items split among themselves. With
+    `labels` models also put so many of the best retriever's first items in order by letters, over so many `orders`.
     """
     if sampled and cold:
         raise InputError("--sampled and --cold ask for different candidates: give one of them")
+    if labels and (sampled or cold or not models):
+        raise InputError(
+            "--labels puts the first items of a list in order by a model: give --model, and not --sampled or --cold"
+        )
     if models and len(folders) > 1:
         raise InputError("A model is measured beside one index: give one index with --model")
     asked = next((name for name in PARTS[1:] if name == part), None)
@@ -59,7 +72,10 @@ def evaluate_indexes(
         opened = indexes[0].dataset(dataset)
         split = indexes[0].split(opened)
         cases = cases_of(split, asked, protocol="sampled" if sampled else "cold" if cold else "full", limit=limit)
-        tuned = _models(models, indexes[0], opened, split, controls, device, progress)
+        runs = _opened(models, indexes[0], opened, device, by_labels=bool(labels))
+        tuned = _models(runs, indexes[0], split, controls, progress)
+        labelled = _labelled(runs, indexes[0], opened, split, labels, orders, seed, progress) if labels else []
+        tuned += [one for one, _ in labelled]
         fits = [rank_all([*index.retrievers, *tuned], cases, seed=seed, progress=progress) for index in indexes]
         for index, fit in zip(indexes[1:], fits[1:], strict=True):
             if [one.name for one in fit] != [one.name for one in fits[0]]:
@@ -68,30 +84,63 @@ def evaluate_indexes(
         told = rating_errors(split, ratings, asked)
         warnings = [ON_VALID] if part == "valid" else []
         systems = over_seeds(fits)
-        return write_report(folder, opened, cases, systems, seed=seed, seeds=seeds, ratings=told, warnings=warnings)
+        lettered = [about_labels(one, systems, cases, trained=known, seed=seed) for one, known in labelled]
+        return write_report(
+            folder, opened, cases, systems, seed=seed, seeds=seeds, ratings=told, warnings=warnings, labels=lettered
+        )
 
 
-def _models(
-    folders: Sequence[Path],
+def _opened(
+    folders: Sequence[Path], index: Index, dataset: Dataset, device: str, *, by_labels: bool
+) -> dict[str, "Recommender"]:
+    """Each model by what is said behind its name, which is nothing for a single one."""
+    if not folders:
+        return {}
+    from llmrec.recommender import Recommender
+
+    found = {}
+    for folder in folders:
+        opened = Recommender.open(folder, index, dataset, device=device)
+        if not opened.recipe.item_words and not by_labels:
+            raise InputError(f"{folder} was tuned without item words, so it ranks by letters alone: add --labels 20")
+        found["" if len(folders) == 1 else f" {folder.name}"] = opened
+    return found
+
+
+def _labelled(
+    models: dict[str, "Recommender"],
     index: Index,
     dataset: Dataset,
     split: Split,
-    controls: bool,
-    device: str,
+    first: int,
+    orders: int,
+    seed: int,
     progress: Progress | None,
+) -> list[tuple["LabelRanking", int]]:
+    """Each model as one that puts the best retriever's first items in order, and how many labels it was tuned with."""
+    floor = best_retriever(index.retrievers, split, seed=seed)
+    found = []
+    for label, opened in models.items():
+        one = opened.labelled(floor, dataset, first=first, orders=orders, seed=seed, progress=progress)
+        found.append((replace(one, name=f"{one.name}{label}"), opened.recipe.talks.examples.candidates))
+    return found
+
+
+def _models(
+    models: dict[str, "Recommender"], index: Index, split: Split, controls: bool, progress: Progress | None
 ) -> list[Retriever]:
     """Each model and its light reader, alone and fused by weights fitted on validation, and under controls.
 
     The model is fused with all that it must add to: the index's parts and the light reader.
     """
-    if not folders:
+    if not models:
         return []
-    from llmrec.recommender import CONTROLS, Recommender
+    from llmrec.recommender import CONTROLS
 
     systems: list[Retriever] = []
-    for folder in folders:
-        opened = Recommender.open(folder, index, dataset, device=device)
-        label = "" if len(folders) == 1 else f" {folder.name}"
+    for label, opened in models.items():
+        if not opened.recipe.item_words:
+            continue
         alone = replace(opened.ranking, name=f"model{label}")
         joined: list[Retriever] = [*index.parts]
         light: list[Retriever] = []

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from llmrec.errors import InputError
-from llmrec.evaluation.direct import CASES, Chances, Pairs, calibrate
+from llmrec.evaluation.direct import CASES, FEW_CASES, Chances, Pairs, calibrate
 from llmrec.evaluation.once import sharing
 from llmrec.log import Codes
 from llmrec.metrics import Gains, gains, pessimistic_ranks, spread
@@ -168,7 +168,8 @@ def rank_all(
     """Let systems rank side by side: what several of them ask of the same part is scored once a batch."""
     systems = sharing(systems)
     count = len(systems)
-    chances = _calibrated(systems, cases.split, cases.protocol, seed, progress)
+    known = min(CASES, max(FEW_CASES, len(cases)))
+    chances = _calibrated(systems, cases.split, cases.protocol, known, seed, progress)
     candidates = _candidates(cases, seed) if cases.protocol == "sampled" else None
     others = _others(cases, seed)
     ranks = np.empty((count, len(cases)), dtype=np.int64)
@@ -218,12 +219,12 @@ def _scored(
 
 
 def _calibrated(
-    systems: Sequence[Retriever], split: Split, protocol: Protocol, seed: int, progress: Progress | None
+    systems: Sequence[Retriever], split: Split, protocol: Protocol, limit: int, seed: int, progress: Progress | None
 ) -> list[Chances]:
     """What makes chances of each system's scores, fitted on validation and never on what is measured."""
     if not len(split.rows("valid")):
         return []
-    cases = cases_of(split, "valid", protocol=protocol, limit=CASES)
+    cases = cases_of(split, "valid", protocol=protocol, limit=limit)
     others = _others(cases, seed)
     pairs = np.empty((len(systems), len(cases), 2))
     for place, some, scores in _scored(systems, cases, "calibrating", progress):

@@ -101,8 +101,9 @@ class Material:
         self.features = Features()
         if recipe.talks.count:
             meter = TokenMeter(write.base.tokenizer, write.album.usual)
-            examples = replace(recipe.talks.examples, split=cast(Any, split.name))  # the index's, or they would tell
-            source = ExampleSource(dataset, prompts, meter, examples, progress, history_words=True)
+            talks = recipe.talks
+            examples = replace(talks.examples, split=cast(Any, split.name))  # the index's, or they would tell
+            source = ExampleSource(dataset, prompts, meter, examples, progress, history_words=talks.words)
             self.talks, self.features = _talks(source, recipe.talks.count, write, progress), source.features
         self.plan = self._plan()
 

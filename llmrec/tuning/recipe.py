@@ -104,6 +104,8 @@ class TalkRecipe:
     """How many conversations are learnt in all; 0 leaves them out."""
     weight: float = 0.5
     """What a text's loss counts beside the items' loss."""
+    words: bool = True
+    """Whether histories stand as item words; if not, as text and pictures, for a vocabulary that cannot go on."""
     examples: ExampleRecipe = field(default_factory=lambda: ExampleRecipe(budget=768, candidates=5))
     """Which conversations, and how they are made."""
 
@@ -162,3 +164,8 @@ class TuningRecipe:
             )
         if not self.walks.passes and not self.talks.count:
             raise ConfigError("walks.passes and talks.count are both 0, so there is nothing to learn")
+
+    @property
+    def item_words(self) -> bool:
+        """Whether items are words of the model at all; a run without them ranks by labels alone."""
+        return bool(self.walks.passes) or self.talks.words

@@ -6,6 +6,7 @@ words.safetensors  the projectors of item words
 bank.safetensors   the items' content, items.parquet their ids
 reader.safetensors the light reader that taught the words, with its tables of these items (none without words.warm)
 prompts/           the templates that it was tuned with
+tensorboard/       what was logged, with trainer.report_to=tensorboard
 checkpoints/       where a run that was stopped goes on from; gone when it is whole
 """
 
@@ -27,6 +28,7 @@ from llmrec.modeling.words import ItemWords
 from llmrec.tuning.recipe import TuningRecipe
 
 MANIFEST, PROMPTS, CHECKPOINTS = "manifest.json", "prompts", "checkpoints"
+EVENTS = "tensorboard"
 WORDS, ADAPTER = "words.safetensors", "adapter"
 ADAPTER_WEIGHTS, LANGUAGE, SOFT = "adapter_model.safetensors", "language_model.safetensors", "soft_prompt.safetensors"
 REMEDY = "Make one with: python -m llmrec.sft RECIPE"

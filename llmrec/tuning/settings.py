@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -32,6 +33,9 @@ def check_settings(recipe: TuningRecipe) -> None:
     taken = sorted(set(recipe.trainer) & set(OURS))
     if taken:
         raise ConfigError(f"trainer.{taken[0]} is set by llmrec itself: batches and passes are planned before the run")
+    reports = recipe.trainer.get("report_to") or ()
+    if "tensorboard" in ([reports] if isinstance(reports, str) else reports) and not find_spec("tensorboard"):
+        raise ConfigError("trainer.report_to=tensorboard needs TensorBoard, which is not here: pip install tensorboard")
     known = {field.name for field in dataclasses.fields(SFTConfig)}
     unknown = [name for name in recipe.trainer if name not in known]
     if unknown:
@@ -56,6 +60,7 @@ def settings(recipe: TuningRecipe, device: str, dtype: torch.dtype) -> SFTConfig
         "save_steps": 0.2,
         "save_total_limit": 1,
         "report_to": "none",
+        "ddp_broadcast_buffers": False,  # the items' content is the same everywhere
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": device.startswith("cuda"),
         "disable_tqdm": None,

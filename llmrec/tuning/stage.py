@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import PartialState
 
 from llmrec.artifact import write_json
 from llmrec.environment import device_for, versions
@@ -29,14 +30,14 @@ from llmrec.said import count, training_reviews
 from llmrec.tuning.material import Material, picture_paths
 from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
-from llmrec.tuning.run import ADAPTER, CHECKPOINTS, MANIFEST, PROMPTS, WORDS, new_ranker, plain, save_weights
+from llmrec.tuning.run import ADAPTER, CHECKPOINTS, EVENTS, MANIFEST, PROMPTS, WORDS, new_ranker, plain, save_weights
 from llmrec.tuning.settings import check_settings
 from llmrec.tuning.warm import warm_up
 
 log = logging.getLogger(__name__)
 
 STARTED = "recipe.json"
-HOLDS = {MANIFEST, STARTED, CHECKPOINTS, PROMPTS, ADAPTER, WORDS, READER, FILE, ITEMS}
+HOLDS = {MANIFEST, STARTED, CHECKPOINTS, EVENTS, PROMPTS, ADAPTER, WORDS, READER, FILE, ITEMS}
 
 
 def tune(
@@ -47,8 +48,12 @@ def tune(
     if Path(recipe.model).is_dir():  # a run is opened from anywhere
         recipe = replace(recipe, model=str(Path(recipe.model).resolve()))
     check_settings(recipe)
-    if not dry:
+    together = PartialState(cpu=device == "cpu")  # one process, or those that accelerate started
+    if together.num_processes > 1:
+        device = str(together.device)
+    if not dry and together.is_main_process:
         _prepare(recipe, overwrite)
+    together.wait_for_everyone()
     index = Index.open(recipe.index)
     dataset = index.dataset(recipe.dataset)
     split = index.split(dataset)
@@ -87,7 +92,7 @@ def tune(
     cases = some_cases(split, "valid", recipe.watched, seed=recipe.seed)
 
     def watch() -> dict[str, float]:
-        if not cases:
+        if not cases or not recipe.item_words or not together.is_main_process:
             return {}
         found = gains(target_ranks(ranking, cases), cuts=[10]).means()
         return {"valid_hr@10": found["hr@10"], "valid_ndcg@10": found["ndcg@10"]}
@@ -113,11 +118,13 @@ def tune(
 
     torch.manual_seed(recipe.seed)
     tuner = Tuner(recipe, base, ranker, material, write.album, watch)
-    begun = last_checkpoint(recipe.out / CHECKPOINTS)
-    if begun:
+    with together.main_process_first():
+        begun = last_checkpoint(recipe.out / CHECKPOINTS)
+    if begun and together.is_main_process:
         log.warning("An earlier run was stopped: going on from %s", begun.name)
     began = time.monotonic()
-    if recipe.words.warm:  # a run that goes on makes its teacher again, and then takes the words of its checkpoint
+    # A run that goes on makes its teacher again, and then takes the words of its checkpoint.
+    if recipe.words.warm and recipe.item_words:
         ranker.teacher, lost = warm_up(
             ranker,
             material.histories,
@@ -143,16 +150,19 @@ def tune(
         "seconds": round(time.monotonic() - began, 1),
         "history": [entry for entry in tuner.state.log_history if _finite(entry)],
         "measured": watch(),
+        "processes": together.num_processes,
         "versions": versions(["llmrec", "torch", "transformers", "peft", "trl", "bitsandbytes", "numpy"]),
     }
-    bank.save(recipe.out)
-    prompts.copy_to(recipe.out / PROMPTS)
-    save_weights(ranker, recipe.out)
-    if ranker.teacher:
-        ranker.teacher.save(recipe.out)
-    write_json(recipe.out / MANIFEST, manifest)
-    shutil.rmtree(recipe.out / CHECKPOINTS, ignore_errors=True)
-    (recipe.out / STARTED).unlink(missing_ok=True)
+    if together.is_main_process:
+        bank.save(recipe.out)
+        prompts.copy_to(recipe.out / PROMPTS)
+        save_weights(ranker, recipe.out)
+        if ranker.teacher:
+            ranker.teacher.save(recipe.out)
+        write_json(recipe.out / MANIFEST, manifest)
+        shutil.rmtree(recipe.out / CHECKPOINTS, ignore_errors=True)
+        (recipe.out / STARTED).unlink(missing_ok=True)
+    together.wait_for_everyone()
     return manifest
 
 

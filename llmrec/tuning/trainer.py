@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from datasets import Dataset as Table
 from transformers import TrainerCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 from trl.trainer.sft_trainer import SFTTrainer
 
 from llmrec.errors import LlmrecError
@@ -18,7 +19,7 @@ from llmrec.modeling.ranker import Ranker
 from llmrec.modeling.transcript import batch
 from llmrec.tuning.material import Material
 from llmrec.tuning.recipe import TuningRecipe
-from llmrec.tuning.run import load_weights, save_weights
+from llmrec.tuning.run import EVENTS, load_weights, save_weights
 from llmrec.tuning.settings import settings
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,9 @@ class Tuner(SFTTrainer):
             processing_class=base.processor,
             callbacks=[_Watch(self, watch, recipe.watch)] if recipe.watch else None,
         )
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+                callback.logging_dir = str(recipe.out / EVENTS)  # the checkpoints, where it would be, go in the end
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """The plan's own order: it is random already, and a run that goes on must meet the same batches."""
@@ -103,7 +107,9 @@ class Tuner(SFTTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         cast(Any, super())._save_checkpoint(model, trial)
-        (Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}" / WHOLE).touch()
+        self.accelerator.wait_for_everyone()  # each process writes its own state of chance
+        if self.args.should_save:
+            (Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}" / WHOLE).touch()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_weights(self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint))
@@ -127,5 +133,6 @@ class _Watch(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:  # noqa: ARG002
         every = max(1, state.max_steps // self._times)
-        if state.global_step % every == 0 and state.global_step < state.max_steps and state.is_world_process_zero:
+        if state.global_step % every == 0 and state.global_step < state.max_steps:
+            # In every process: a log puts off the trainer's own, for which all of them must meet.
             self._tuner.log(dict(self._watch()))

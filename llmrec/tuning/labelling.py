@@ -1,0 +1,184 @@
+"""Letter labels as a scorer: candidates stand in the prompt, and the first token of the answer says which comes next.
+
+For models whose vocabulary cannot go on with items, and as a comparison. Only the first of a retriever's list fit into
+a prompt: they are dealt out anew, and everything behind them stays in place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from llmrec.errors import InputError
+from llmrec.examples import ExampleSource
+from llmrec.log import Codes
+from llmrec.modeling.ranker import Ranker
+from llmrec.modeling.transcript import Line, Transcriber, batch, of_like_length
+from llmrec.progress import Progress
+from llmrec.prompts import Template, Turn
+from llmrec.retrieval.retriever import Floats, Retriever, best, leave_out
+from llmrec.tasks import Draft, Happening, finish
+from llmrec.tuning.material import written
+
+CHOOSING = ("sequential", "direct")
+"""The tasks with wordings that are answered by a candidate's label."""
+
+Opinions = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How much an answer stays the same when the same candidates stand in another order."""
+
+    people: int
+    same_first: float
+    """The share of people for whom both orders put the same candidate first."""
+    correlation: float
+    """The mean rank correlation of all candidates."""
+
+
+@dataclass(frozen=True)
+class LabelRanking:
+    """Puts the first of a retriever's list in the order of their labels' log-probabilities, at one position."""
+
+    ranker: Ranker = field(repr=False)
+    write: Transcriber = field(repr=False)
+    source: ExampleSource = field(repr=False)
+    """Made for one of the choosing tasks, with as many candidates as are put in order."""
+    retriever: Retriever
+    name: str = "model, labels"
+    orders: int = 1
+    """Over how many orders of the candidates the answer is averaged."""
+    seed: int = 0
+    batch_tokens: int = 4096
+    progress: Progress | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Find what cannot be asked before anybody is."""
+        shelf, budget = self.source.shelf, self.source.limits.budget
+        dearest = np.sort(shelf.costs if self.source.limits.candidate_pictures else shelf.tokens)[::-1]
+        sizes = self.source.sizes[self.task, self.template.name]
+        needed = sizes.base + np.cumsum(dearest[: self.first] + sizes.candidate_line)
+        if needed[-1] > budget:
+            fitting = int((needed <= budget).sum())
+            raise InputError(
+                f"{self.first} candidates can take {int(needed[-1])} tokens, and the run was tuned with "
+                f"talks.examples.budget={budget}. Ask for {f'{fitting} labels at most' if fitting > 1 else 'none'}, or "
+                "tune with a larger budget or with talks.examples.candidate_pictures=false"
+            )
+
+    @property
+    def first(self) -> int:
+        """How many candidates are put in order."""
+        return len(self.source.labels)
+
+    @cached_property
+    def task(self) -> str:
+        """The task that is asked."""
+        return next(iter(self.source.templates))
+
+    @cached_property
+    def template(self) -> Template:
+        """The first wording that is answered by a label, by nothing else where there is one."""
+        found = [one for one in self.source.templates[self.task] if {"candidates", "label"} <= one.needs]
+        if not found:
+            raise InputError(f"The prompts have no wording of {self.task} that is answered by a label")
+        return min(found, key=lambda one: "target" in one.needs)
+
+    @cached_property
+    def tokens(self) -> Tensor:
+        """The token of each label where the answer begins."""
+        return torch.tensor([self.write.words(label)[0] for label in self.source.labels])
+
+    def score(self, histories: Sequence[Codes]) -> Floats:
+        """The retriever's scores, dealt out anew among its first items; people without a history keep its order."""
+        scores = leave_out(self.retriever.score(histories), histories)
+        items, values = best(scores, self.first)
+        asked = [row for row, history in enumerate(histories) if len(history) and (items[row] >= 0).sum() > 1]
+        told = self.opinions([histories[row] for row in asked], items[asked])
+        for row, opinion in zip(asked, told, strict=True):
+            known = items[row] >= 0
+            # Where the model cannot tell two apart, the retriever's order stays.
+            chosen = items[row][known][np.argsort(-opinion[known], kind="stable")]
+            scores[row, chosen] = falling(values[row][known])
+        return scores
+
+    def opinions(self, histories: Sequence[Codes], items: npt.NDArray[np.int64]) -> Opinions:
+        """For each history the log-probabilities of its candidates, the mean over orders; -inf where there is none."""
+        found: Opinions = np.mean([self._opinions(histories, items, order) for order in range(self.orders)], axis=0)
+        return found
+
+    def agreement(self, histories: Sequence[Codes]) -> Agreement:
+        """Ask for the same candidates in two orders, of people with a history."""
+        histories = [history for history in histories if len(history)]
+        items, _ = best(leave_out(self.retriever.score(histories), histories), self.first)
+        whole = np.flatnonzero((items >= 0).all(axis=1))
+        asked = [histories[row] for row in whole]
+        if not asked:
+            return Agreement(0, 0.0, 0.0)
+        one, other = (np.argsort(-self._opinions(asked, items[whole], order), axis=1) for order in (0, 1))
+        places = zip(np.argsort(one, axis=1), np.argsort(other, axis=1), strict=True)
+        alike = float(np.mean([np.corrcoef(first, second)[0, 1] for first, second in places]))
+        return Agreement(len(asked), float((one[:, 0] == other[:, 0]).mean()), alike)
+
+    def _opinions(self, histories: Sequence[Codes], items: npt.NDArray[np.int64], order: int) -> Opinions:
+        """The log-probabilities under one order, which depends on the seed and the history alone."""
+        found = np.full(items.shape, -np.inf)
+        lines: list[Line] = []
+        placed: list[npt.NDArray[np.int64]] = []
+        for history, candidates in zip(histories, items, strict=True):
+            rng = np.random.default_rng([self.seed, order, *history.tolist()])
+            shown = rng.permutation(int((candidates >= 0).sum()))
+            placed.append(shown)
+            lines.append(self.line(history.tolist(), candidates[shown].tolist()))
+        for some, logits in self._asked(lines):
+            for row, values in zip(some.tolist(), logits, strict=True):
+                found[row, placed[row]] = values[: len(placed[row])].log_softmax(dim=0).numpy()
+        return found
+
+    def line(self, history: Sequence[int], candidates: Sequence[int]) -> Line:
+        """The prompt of one person up to where the label stands, trimmed as in training."""
+        source, labels = self.source, self.source.labels[: len(candidates)]
+        happening = Happening(-1, -1, candidates[0], history, frozenset(history))
+        made = Draft(self.task, self.template, happening, candidates=list(candidates), label=labels[0])
+        made.context.update(domain=source.shelf.dataset.name, label=labels[0])
+        example = finish(made, source.shelf, labels, source.sizes[self.task, self.template.name], 0, source.limits)
+        assert example is not None, "the dearest candidates fit"
+        return self.write.prompt([Turn(role, written(said)) for role, said in example.prompt])
+
+    @torch.no_grad()
+    def _asked(self, lines: Sequence[Line]) -> list[tuple[npt.NDArray[np.int64], Tensor]]:
+        """The labels' logits behind each line, a batch of like length at a time."""
+        training = self.ranker.training
+        self.ranker.eval()
+        device = self.ranker.words.content.device
+        head = self.ranker.stock.get_output_embeddings()
+        tokens = self.tokens.to(head.weight.device)
+        bias = None if getattr(head, "bias", None) is None else head.bias[tokens].float()
+        rows = head.weight[tokens].float()  # in full: half precision ties too many
+        found = []
+        done = 0
+        for some in of_like_length([len(line) for line in lines], self.batch_tokens):
+            made = batch([lines[place] for place in some], pad=self.write.end, album=self.write.album)
+            del made["labels"]
+            made = {name: value.to(device) for name, value in made.items()}
+            hidden = self.ranker.hidden(**made)
+            last = hidden[torch.arange(len(some), device=device), made["mask"].sum(dim=1) - 1].float()
+            found.append((some, torch.nn.functional.linear(last, rows, bias).cpu()))
+            done += len(some)
+            if self.progress:
+                self.progress("asking for labels", done, len(lines))
+        self.ranker.train(training)
+        return found
+
+
+def falling(values: Floats) -> Floats:
+    """Scores from the best to the last, raised by as little as it takes for no two to be equal."""
+    found = np.array(values)
+    for place in range(len(found) - 2, -1, -1):
+        found[place] = max(found[place], np.nextafter(found[place + 1], np.float32(np.inf), dtype=np.float32))
+    return found
