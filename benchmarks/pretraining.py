@@ -7,8 +7,10 @@ sees everything in the picture: looks are hardly written anywhere, so several te
 examples:
   python benchmarks/pretraining.py --quick
   python benchmarks/pretraining.py --json benchmarks/results/pretraining.json
+  python benchmarks/pretraining.py --data work/learning/small/atelier --tower work/learning/small/tower
 """
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -67,20 +69,28 @@ def main() -> None:
     """Pretrain, measure, record."""
     parser = arguments(__doc__ or "")
     parser.add_argument("--data", type=Path, metavar="DIR", help="a shop drawn earlier; a new one by default")
+    parser.add_argument(
+        "--tower", type=Path, metavar="DIR", help="a tower that was pretrained on --data by llmrec pretrain"
+    )
     parser.add_argument("--recipe", type=Path, default=ROOT / "train" / "tower.yaml")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings of the recipe")
     asked = parser.parse_args()
+    if asked.tower and not asked.data:
+        parser.error("--tower goes with --data, the shop that it was pretrained on")
 
-    from llmrec.config import load_config
+    from llmrec.config import build, load_config
     from llmrec.dataset import Dataset
     from llmrec.pretraining.recipe import TowerRecipe
     from llmrec.progress import shown_progress
 
     quick = ["epochs=1"] if asked.quick else []
     recipe = load_config(TowerRecipe, asked.recipe, [*quick, *asked.settings, f"seed={asked.seed}"])
+    if asked.tower:
+        recipe = build(TowerRecipe, json.loads((asked.tower / "manifest.json").read_text())["recipe"], str(asked.tower))
     with tempfile.TemporaryDirectory() as folder, shown_progress() as progress:
         shop = asked.data or drawn_shop(Path(folder) / "shop", "tiny" if asked.quick else "small", asked.seed)
-        figures = measured(Dataset.open(shop), Path(folder) / "tower", recipe, progress)
+        tower = asked.tower or Path(folder) / "tower"
+        figures = measured(Dataset.open(shop), tower, recipe, progress)
     for name, value in figures.items():
         print(f"{name:32} {value:.4f}")
     met = record("pretraining", figures, REACH, seed=asked.seed, packages=PACKAGES, file=asked.json)
@@ -88,7 +98,7 @@ def main() -> None:
 
 
 def measured(dataset: Any, out: Path, recipe: Any, progress: Any) -> dict[str, float]:
-    """Pretrain and read the truth out of the vectors."""
+    """Pretrain, where there is no tower yet, and read the truth out of its vectors."""
     from transformers import CLIPModel
 
     from llmrec.pretraining import catalogue, probes, tower
@@ -96,7 +106,12 @@ def measured(dataset: Any, out: Path, recipe: Any, progress: Any) -> dict[str, f
     from llmrec.pretraining.stage import pretrain_tower
 
     began = time.monotonic()
-    info = pretrain_tower(dataset, out, recipe, progress=progress)
+    if (out / "manifest.json").exists():
+        info = json.loads((out / "manifest.json").read_text())
+        if info["dataset"]["fingerprint"] != dataset.fingerprint:
+            sys.exit(f"{out} was pretrained on other data than {dataset.folder} holds")
+    else:
+        info = pretrain_tower(dataset, out, recipe, progress=progress)
     read = catalogue.read(dataset, recipe)
     names = dataset.items.select("item").collect()
     truth = names.join(

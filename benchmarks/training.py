@@ -22,7 +22,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from learning import stage
+from chain import stage
 from record import arguments, record
 from training_sides import (
     BARE,
