@@ -6,6 +6,7 @@ prompts/           the templates that the weights were trained with
 words.safetensors  the projectors, and bank.safetensors with items.parquet the content they read: what new items need
 """
 
+import asyncio
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ import numpy as np
 import torch
 
 from llmrec.artifact import read_json, staged, write_json
-from llmrec.engines import vllm
+from llmrec.engines.engine import Prompt
+from llmrec.engines.served import OpenAIEngine
+from llmrec.engines.vllm import vllm
 from llmrec.environment import device_for, versions
 from llmrec.errors import InputError
 from llmrec.modeling.album import Album
@@ -143,12 +146,8 @@ def verify(
     if served:
         held = str(dtype_for("auto", device)).removeprefix("torch.") if device == "cpu" else dtype
         length = max(len(prompt) for prompt in prompts) + 8
-        rows: list[list[float]] = []
-        with vllm(model, dtype=held, length=length, log=log_file or model / "vllm.log", progress=progress) as engine:
-            for place, prompt in enumerate(prompts):
-                rows.append(engine.logprobs(prompt, items))
-                if progress:
-                    progress("asking vLLM", place + 1, len(prompts))
+        with vllm(model, dtype=held, length=length, log=log_file or model / "vllm.log", progress=progress) as address:
+            rows = asyncio.run(_by_vllm(address, prompts, items, progress))
         tables["served"] = _log_chances(np.array(rows))
     allowed = TOLERANCE[dtype]
     pairs = [("adapter", "merged"), ("merged", "served"), ("adapter", "served")]
@@ -186,6 +185,21 @@ def _by_transformers(
         if progress:
             progress("asking transformers", place + 1, len(prompts))
     return np.stack(rows)
+
+
+async def _by_vllm(
+    address: str, prompts: Sequence[Sequence[int]], items: Sequence[int], progress: Progress | None
+) -> list[list[float]]:
+    engine = OpenAIEngine(address, seconds=300)  # the first request with log-probabilities compiles
+    rows = []
+    try:
+        for place, prompt in enumerate(prompts):
+            rows.append(await engine.logprobs(Prompt(tuple(prompt)), items))
+            if progress:
+                progress("asking vLLM", place + 1, len(prompts))
+    finally:
+        await engine.close()
+    return rows
 
 
 def _log_chances(scores: np.ndarray) -> np.ndarray:

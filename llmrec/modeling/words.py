@@ -38,6 +38,7 @@ class ItemWords(nn.Module):
     ):
         super().__init__()
         self.hidden, self.rank, self.dropout, self.forget = hidden, rank, dropout, forget
+        self.still = False
         gloss = bank.gloss if bank.gloss is not None and TOLD in content else np.zeros((0, 0))
         self.register_buffer("gloss", torch.tensor(gloss, dtype=torch.float32))
         widths = {**bank.widths, TOLD: gloss.shape[1]} if len(gloss) else bank.widths
@@ -68,6 +69,17 @@ class ItemWords(nn.Module):
         self.own_output = nn.Embedding(len(bank), rank if learnt else 0)
         nn.init.zeros_(self.own_input.weight)
         nn.init.zeros_(self.own_output.weight)
+
+    def stand_still(self) -> None:
+        """Learn no more, and drop and forget nothing: the words are from now on what they will be."""
+        self.still = True
+        self.requires_grad_(False).ask.requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "ItemWords":
+        """As any module, but words that stand still are never in training."""
+        super().train(mode and not self.still)
+        return self
 
     def prepare(self, vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Content as the projectors take it: standardised, 0 for what is missing; and which kinds there are."""

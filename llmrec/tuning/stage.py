@@ -136,7 +136,7 @@ def tune(
         )
         log.info("item words are warm: %.3f nats an item after %.0f s", lost, time.monotonic() - began)
         if recipe.words.still:
-            ranker.words.requires_grad_(False).ask.requires_grad_(True)
+            ranker.words.stand_still()
         torch.manual_seed(recipe.seed)
     tuner.train(resume_from_checkpoint=str(begun) if begun else None)
     manifest = {
