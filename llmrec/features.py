@@ -14,7 +14,8 @@ WORD = re.compile(r"[^\W\d_]{3,}")
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 SHARED, FEWEST, AGREEING = 2.5, 20, 2
 SHORTEST_SENTENCES = 4
-FEW = 3  # features that are listed
+FEW = 3  # features that are listed where nothing better is said
+LISTED = 6  # features that a prompt tells
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,30 @@ class Features:
 
     def plain(self, item: int) -> str:
         """What reviewers agree on, the surest first, for where nothing better is said."""
-        sure = self.of_item.get(item, {})
-        words = sorted(sure, key=lambda word: -sure[word])[:FEW]
+        words = self.agreed(item, FEW)
         return f"Others speak of: {', '.join(words)}." if words else ""
+
+    def agreed(self, item: int, most: int = LISTED) -> list[str]:
+        """What reviewers agree on of an item, the surest first."""
+        return _surest(self.of_item.get(item, {}), most)
+
+    def taste(self, items: Sequence[int], most: int = LISTED) -> list[str]:
+        """What is said of several of these items, the surest first."""
+        sure: Counter[str] = Counter()
+        times: Counter[str] = Counter()
+        for item in items:
+            for word, strength in self.of_item.get(item, {}).items():
+                sure[word] += strength
+                times[word] += 1
+        return _surest({word: strength for word, strength in sure.items() if times[word] > 1}, most)
 
     def hint(self, review: str) -> str | None:
         """The feature that a review speaks of first."""
         return next((word for word in WORD.findall(review.lower()) if word in self.counts), None)
+
+
+def _surest(sure: Mapping[str, float], most: int) -> list[str]:
+    return sorted(sure, key=lambda word: (-sure[word], word))[:most]
 
 
 def words_of(text: str) -> set[str]:

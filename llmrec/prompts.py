@@ -37,6 +37,8 @@ VARIABLES: Mapping[str, str] = {
     "wish": "what the person wishes for, in words",
     "review": "the text of a review",
     "hint": "one word that names a feature",
+    "agreed": "words that several reviewers say of the item, the surest first; may be empty",
+    "taste": "words that are said of several items of the history, the surest first; may be empty",
     "low": "the lowest rating of the scale",
     "high": "the highest rating of the scale",
     "rating": "the rating that the person gave, to be answered",

@@ -125,6 +125,10 @@ def draft(
         context["reason"] = wish.reason
     elif "reason" in needs:
         context["reason"] = ""
+    if "agreed" in needs:
+        context["agreed"] = features.agreed(target)
+    if "taste" in needs:
+        context["taste"] = features.taste(happening.history)
     review = clean(happening.review, REVIEW_LIMIT) if needs & {"review", "explanation", "hint"} else ""
     if "explanation" in needs:
         review = features.told(review, target)
@@ -135,7 +139,9 @@ def draft(
         context["hint"] = hint
     spoken = {"review": review, "explanation": review, "summary": clean(happening.summary, SUMMARY_LIMIT)}
     context.update({name: text for name, text in spoken.items() if name in needs})
-    made.free_text = " ".join(context[name] for name in ("review", "explanation", "summary") if name in context)
+    told = [context[name] for name in ("review", "explanation", "summary") if name in context]
+    listed = [f"{word}, " for name in ("agreed", "taste") for word in context.get(name, ())]
+    made.free_text = " ".join([*told, *listed])
     return made
 
 
@@ -198,7 +204,7 @@ def measure(template: Template, meter: TokenMeter) -> Sizes:
 
     def cost(history: int, candidates: int) -> int:
         context: dict[str, Any] = dict.fromkeys(template.needs, "")
-        context |= {"liked": True, "history": ["thing"] * history}
+        context |= {"liked": True, "history": ["thing"] * history, "agreed": ["thing"], "taste": ["thing"]}
         context |= {"candidates": [{"label": "A", "line": "thing"}] * candidates}
         context |= {"target": {"label": "A", "line": "", "title": ""}}
         chat = template.render({name: context[name] for name in template.needs})

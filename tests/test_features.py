@@ -49,3 +49,15 @@ def test_an_answer_keeps_the_sentences_that_name_nothing_unknown() -> None:
     assert features.kept("Navy it is. A drum. Stripes!", known - {"drum"}) == "Navy it is. Stripes!"
     assert features.plain(7) == "Others speak of: stripes, navy."
     assert features.plain(8) == ""
+
+
+def test_what_is_agreed_of_an_item_and_shared_by_a_history_is_told_the_surest_first() -> None:
+    features = Features(
+        {"navy": 30, "stripes": 30, "drum": 20},
+        {7: {"navy": 1.0, "stripes": 2.0}, 8: {"navy": 1.5, "drum": 3.0}, 9: {"navy": 0.6}},
+    )
+    assert features.agreed(7) == ["stripes", "navy"]
+    assert features.agreed(7, 1) == ["stripes"]
+    assert features.agreed(3) == []
+    assert features.taste([7, 8, 9]) == ["navy"]
+    assert features.taste([7]) == []

@@ -73,6 +73,8 @@ def context(title: str = "Rain coat", said: str = "Warm and dry.") -> dict[str, 
         "rating": "4",
         "low": "1",
         "high": "5",
+        "agreed": ["navy", "stripes"],
+        "taste": ["navy"],
         **dict.fromkeys(("wish", "reason", "review", "summary", "hint", "explanation"), said),
     }
 
@@ -160,6 +162,17 @@ def test_prompts_begin_alike_for_all_people_so_that_prefixes_can_be_cached() -> 
             assert prompt.index("\n- ") < prompt.index("\nA. "), (
                 f"{template.path} shows the candidates before the history"
             )
+
+
+def test_every_explanation_is_told_what_is_known_and_nothing_where_nothing_is() -> None:
+    for template in TEMPLATES:
+        if template.task == "explanation":
+            told = template.render(context()).prompt[-1].text
+            assert "Others say of it: navy, stripes." in told
+            assert ("several of these: navy." in told) == ("history" in template.needs)
+            bare = template.render({**context(), "agreed": [], "taste": []}).prompt[-1].text
+            assert "Others say" not in bare
+            assert "several of these" not in bare
 
 
 def test_half_of_the_explanations_are_given_a_hint() -> None:
