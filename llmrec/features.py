@@ -60,11 +60,11 @@ class Features:
 
     def taste(self, items: Sequence[int], most: int = LISTED) -> list[str]:
         """What is said of several of these items, the surest first."""
-        sure: Counter[str] = Counter()
+        sure: dict[str, float] = {}
         times: Counter[str] = Counter()
         for item in items:
             for word, strength in self.of_item.get(item, {}).items():
-                sure[word] += strength
+                sure[word] = sure.get(word, 0.0) + strength
                 times[word] += 1
         return _surest({word: strength for word, strength in sure.items() if times[word] > 1}, most)
 
