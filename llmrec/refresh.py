@@ -3,6 +3,7 @@
 The rows of its two tables change and nothing else; the index, where one is given, finds the items from then on.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from llmrec.modeling.stock import read_words, refresh_words
 from llmrec.modeling.words import ItemWords
 from llmrec.progress import Progress
 from llmrec.retrieval.index import Index
-from llmrec.retrieval.words import texts_of
 from llmrec.tuning.material import picture_paths
 from llmrec.tuning.run import MANIFEST, WORDS, item_words, recipe_of
 
@@ -61,7 +61,11 @@ def refresh(
     words = _projectors(model, manifest, bank)
     items = catalogue.items.collect()
     ids = items["item"].to_list()
-    vectors = _vectors(model, catalogue, index, bank, ids, device, progress)
+    paths = picture_paths(catalogue)
+    if progress:
+        progress("reading words and pictures", 0, None)
+    encoded = index.encoded(items, {item: path for item, path in zip(ids, paths, strict=True) if path})
+    vectors = _vectors(model, index, encoded, bank, ids, paths, device, progress)
     with torch.no_grad():
         read, write = words.tables({kind: torch.from_numpy(table) for kind, table in vectors.items()})
     known = {item for item in before.ids if item}
@@ -69,8 +73,7 @@ def refresh(
     after = refresh_words(model, ids, read, write, removed=gone)
     if progress:
         progress("putting items into the index", 0, None)
-    paths = picture_paths(catalogue)
-    index.upsert(items, {item: path for item, path in zip(ids, paths, strict=True) if path})
+    index.upsert(items, vectors=encoded)
     if gone:
         index.remove(gone)
     added = sum(item not in known for item in ids)
@@ -93,26 +96,27 @@ def _projectors(model: Path, manifest: dict[str, Any], bank: Bank) -> ItemWords:
 
 
 def _vectors(
-    model: Path, catalogue: Dataset, index: Index, bank: Bank, ids: list[str], device: str, progress: Progress | None
+    model: Path,
+    index: Index,
+    encoded: Mapping[str, Floats],
+    bank: Bank,
+    ids: Sequence[str],
+    paths: Sequence[Path | None],
+    device: str,
+    progress: Progress | None,
 ) -> dict[str, Floats]:
     """The content of a catalogue's items, by kind, as the bank has it."""
-    paths = picture_paths(catalogue)
     found: dict[str, Floats] = {}
     place = {item: row for row, item in enumerate(bank.ids.to_list())}
     rows = [place.get(item, -1) for item in ids]
     for kind, table in bank.vectors.items():
-        if kind == "text" and index.words is not None:
-            made = index.words.vectors(texts_of(catalogue.items.collect(), index.info["attributes"]))
-            found[kind] = np.where(made.any(axis=1, keepdims=True), made, np.nan)
-        elif kind == "picture" and index.sights is not None:
-            made = index.sights.vectors(paths)
-            found[kind] = np.where(made.any(axis=1, keepdims=True), made, np.nan)
+        if kind in encoded:
+            found[kind] = encoded[kind]
         elif kind == "sight":
             base = load_base(str(model), dtype="float32", device=device_for(device))
             found[kind] = Album(base, paths).means(progress)
         else:  # what the log told
             found[kind] = np.concatenate([table, np.full((1, table.shape[1]), np.nan, np.float32)])[rows]
-        found[kind] = np.asarray(found[kind], dtype=np.float32)
         if found[kind].shape[1] != table.shape[1]:
             raise InputError(
                 f"{index.folder} makes {kind} vectors of {found[kind].shape[1]} values, but {model} was tuned on "

@@ -122,13 +122,19 @@ def print_comparison(first: Path, second: Path, rows: Sequence[Mapping[str, Any]
     Console().print(table)
 
 
-def print_tower(info: Mapping[str, Any]) -> None:
-    """What a picture tower has learnt, beside the same tower untrained."""
-    trained, untrained = info["learnt"]["trained"], info["learnt"]["untrained"]
-    table = Table(title=f"Tower, {info['items']['held_out']:,} items held out", title_justify="left")
+def _learnt_table(title: str) -> Table:
+    """What was learnt, beside what was known before and what a guess would get."""
+    table = Table(title=title, title_justify="left")
     table.add_column("what")
     for column in ("trained", "untrained", "by chance"):
         table.add_column(column, justify="right")
+    return table
+
+
+def print_tower(info: Mapping[str, Any]) -> None:
+    """What a picture tower has learnt, beside the same tower untrained."""
+    trained, untrained = info["learnt"]["trained"], info["learnt"]["untrained"]
+    table = _learnt_table(f"Tower, {info['items']['held_out']:,} items held out")
     found = trained["picture_to_text"]
     if found:
         for cut in (1, 10):
@@ -147,10 +153,7 @@ def print_tower(info: Mapping[str, Any]) -> None:
 def print_captions(info: Mapping[str, Any]) -> None:
     """What a model tells of held-out pictures, beside the same model before its projector learnt."""
     trained, untrained = info["learnt"]["trained"], info["learnt"]["untrained"]
-    table = Table(title=f"Captions, {trained['asked']:,} held-out pictures asked", title_justify="left")
-    table.add_column("what")
-    for column in ("trained", "untrained", "by chance"):
-        table.add_column(column, justify="right")
+    table = _learnt_table(f"Captions, {trained['asked']:,} held-out pictures asked")
     shown = {"right": "its picture", "other": "another item's picture", "blank": "a blank picture"}
     for name, picture in shown.items():
         after, before = trained["caption_loss"][name], untrained["caption_loss"][name]

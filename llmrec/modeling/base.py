@@ -47,6 +47,12 @@ class Base:
         return int(self.model.get_input_embeddings().weight.shape[0])
 
     @property
+    def pad(self) -> int:
+        """The token that fills up a line: the tokenizer's own, or the one that ends an answer."""
+        tokenizer = self.tokenizer
+        return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+
+    @property
     def spread(self) -> float:
         """The standard deviation of the values of the model's input table."""
         return float(self.model.get_input_embeddings().weight.detach().float().std())

@@ -123,6 +123,11 @@ class Ranker(nn.Module):
         state: Tensor = found.last_hidden_state[:, ahead:]
         return state
 
+    def last(self, tokens: Tensor, mask: Tensor, pictures: Tensor | None = None, grids: Tensor | None = None) -> Tensor:
+        """The last hidden state of each row, where its next token is asked for; rows are filled up on the right."""
+        hidden = self.hidden(tokens, mask, pictures, grids)
+        return hidden[torch.arange(len(tokens), device=tokens.device), mask.sum(dim=1) - 1]
+
     def positions(self, tokens: Tensor, mask: Tensor, grids: Tensor | None) -> Tensor:
         """Where each token stands; models that count a picture by its rows and columns say so themselves."""
         plain = (mask.cumsum(dim=1) - 1).clamp(min=0)
@@ -213,7 +218,5 @@ class Ranker(nn.Module):
         grids: Tensor | None = None,
     ) -> Tensor:
         """Scores of all items at the last position of each row; `answers` are `words.outputs()`, made once."""
-        hidden = self.hidden(tokens, mask, pictures, grids)
-        last = mask.sum(dim=1) - 1
-        questions = self.words.questions(hidden[torch.arange(len(tokens), device=tokens.device), last])
+        questions = self.words.questions(self.last(tokens, mask, pictures, grids))
         return (questions @ answers.T).float()

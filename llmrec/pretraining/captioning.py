@@ -163,7 +163,7 @@ def _step(loss: Tensor, optimizer: Any, schedule: Any, weights: Sequence[Any], w
     if not bool(torch.isfinite(loss)):
         raise LlmrecError(f"The loss is not a number at {where}. Nothing was written. Lower {setting}, or change seed")
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(weights, 1.0)
     optimizer.step()
     schedule.step()

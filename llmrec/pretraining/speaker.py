@@ -24,12 +24,6 @@ class Speaker:
     length: int
     """Tokens of one fact that are read, at most."""
 
-    @property
-    def pad(self) -> int:
-        """The token that fills up a line."""
-        pad = self.write.base.tokenizer.pad_token_id
-        return self.write.end if pad is None else int(pad)
-
     def shown(self, code: int) -> Line:
         """A picture before anything is said of it."""
         tokens = self.write.start + self.write.words(BEFORE) + self.write.album.places(code)
@@ -56,7 +50,7 @@ class Speaker:
 
     def losses(self, lines: Sequence[Line]) -> tuple[Tensor, Tensor]:
         """For each line what its labels cost in nats, and how many they are."""
-        made = batch(lines, pad=self.pad)
+        made = batch(lines, pad=self.write.base.pad)
         labels = made["labels"][:, 1:].to(self._device)
         hidden = self._read(lines, made["tokens"], made["mask"])[:, :-1]
         return self._cost(hidden, labels), (labels != IGNORED).sum(dim=1)
@@ -73,7 +67,7 @@ class Speaker:
     @torch.no_grad()
     def table(self, codes: Sequence[int], captions: Sequence[Sequence[Fact]]) -> Tensor:
         """What each caption costs after each picture: pictures x captions. The picture is read once for all."""
-        made = batch([self.told(facts) for facts in captions], pad=self.pad)
+        made = batch([self.told(facts) for facts in captions], pad=self.write.base.pad)
         tokens, labels = made["tokens"].to(self._device), made["labels"][:, 1:].to(self._device)
         words = self._vectors(tokens)
         rows = []
@@ -105,7 +99,7 @@ class Speaker:
             lines = [Line(line, [IGNORED] * len(line), (code,)) for code, line in zip(left, asked, strict=True)]
             for places in of_like_length([len(line) for line in lines], 2048):
                 some = [lines[place] for place in places.tolist()]
-                made = batch(some, pad=self.pad)
+                made = batch(some, pad=self.write.base.pad)
                 last = made["mask"].sum(dim=1) - 1
                 hidden = self._read(some, made["tokens"], made["mask"])
                 scores = self._head(hidden[torch.arange(len(some)), last.to(hidden.device)]).float().cpu()

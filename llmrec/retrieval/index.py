@@ -194,8 +194,21 @@ class Index:
             lists.append(self.store.near(vector, kind, fusion.DEEP, where=where))
         return _merged(lists, count)
 
-    def upsert(self, items: pl.DataFrame, pictures: Mapping[str, Path] | None = None) -> None:
-        """Add new and changed items; they are found at once, by words, by pictures and as candidates by content."""
+    def upsert(
+        self,
+        items: pl.DataFrame,
+        pictures: Mapping[str, Path] | None = None,
+        *,
+        vectors: Mapping[str, Floats] | None = None,
+    ) -> None:
+        """Add new and changed items; they are found at once, by words, by pictures and as candidates by content.
+
+        `vectors` are what `encoded` made of them, where somebody has asked for it already.
+        """
+        self.store.upsert(items, dict(self.encoded(items, pictures) if vectors is None else vectors))
+
+    def encoded(self, items: pl.DataFrame, pictures: Mapping[str, Path] | None = None) -> dict[str, Floats]:
+        """The vectors of items by their words and pictures; a row of NaN where there is nothing to read."""
         vectors: dict[str, Floats] = {}
         if self.words is not None:
             vectors["text"] = self.words.vectors(texts_of(items, self.info["attributes"]))
@@ -203,8 +216,7 @@ class Index:
             vectors["picture"] = self.sights.vectors([pictures.get(item) for item in items["item"]])
         # Where nothing could be read, an encoder has not said how wide its vectors are.
         nothing = {kind: np.zeros((len(items), width), np.float32) for kind, width in self.store.layout.widths.items()}
-        gaps = {kind: _gaps(found if found.any() else nothing[kind]) for kind, found in vectors.items()}
-        self.store.upsert(items, gaps)
+        return {kind: _gaps(found if found.any() else nothing[kind]) for kind, found in vectors.items()}
 
     def remove(self, ids: Sequence[str]) -> None:
         """Take items out; no query answers with them any more."""

@@ -166,9 +166,7 @@ class LabelRanking:
             made = batch([lines[place] for place in some], pad=self.write.end, album=self.write.album)
             del made["labels"]
             made = {name: value.to(device) for name, value in made.items()}
-            hidden = self.ranker.hidden(**made)
-            last = hidden[torch.arange(len(some), device=device), made["mask"].sum(dim=1) - 1].float()
-            found.append((some, torch.nn.functional.linear(last, rows, bias).cpu()))
+            found.append((some, torch.nn.functional.linear(self.ranker.last(**made).float(), rows, bias).cpu()))
             done += len(some)
             if self.progress:
                 self.progress("asking for labels", done, len(lines))

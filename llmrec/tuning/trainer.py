@@ -34,12 +34,9 @@ class Tuner(SFTTrainer):
     def __init__(
         self, recipe: TuningRecipe, base: Base, ranker: Ranker, material: Material, album: Album, watch: Watch
     ):
-        pad = base.tokenizer.pad_token_id
-        pad = base.tokenizer.eos_token_id if pad is None else pad
-
         def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
             planned = material.plan.batches[rows[0]["batch"]]
-            return batch(material.lines(planned), pad=pad, album=album) | {"walks": planned.walks}
+            return batch(material.lines(planned), pad=base.pad, album=album) | {"walks": planned.walks}
 
         self._recipe = recipe
         super().__init__(
