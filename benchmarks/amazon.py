@@ -13,14 +13,12 @@ examples:
 import sys
 from pathlib import Path
 
-from chain import LLMREC, ROOT, SFT, as_figures, gains, measures, stage
+from chain import FUSED, LLMREC, SFT, as_figures, best_retriever, gains, measures, stage
 from record import arguments, record
 
-sys.path.insert(0, str(ROOT))
 PACKAGES = ("torch", "transformers", "trl", "numpy")
 KNN = {"beauty": (0.0773, 0.0485), "toys": (0.0915, 0.0590)}
 WANTED = {"beauty": (0.095, 0.055), "toys": (0.105, 0.065)}
-MODEL, FUSED = "model", "fusion with model"
 MEASURES = ("hr@10", "ndcg@10")
 
 
@@ -58,7 +56,7 @@ def main() -> None:
         report += ["--limit", "200"] if asked.quick else []
         stage("evaluate", work / "report" / "report.json", report, minutes, asked.until)
         each, told = gains(work / "report"), measures(work / "report")
-        retriever = max((one for one in told if MODEL not in one), key=lambda one: told[one]["ndcg@10"])
+        retriever = best_retriever(each)
         gap = compare(each[FUSED], each[retriever], seed=asked.seed)
         figures |= {f"{name}_{key}": value for key, value in minutes.items()} | as_figures(told, f"{name}_")
         figures |= {f"{name}_fused_minus_retriever": gap.mean, f"{name}_fused_p": gap.p}

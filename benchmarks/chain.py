@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import numpy as np
 import polars as pl
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
 LLMREC = [sys.executable, "-m", "llmrec"]
 SFT = [sys.executable, "-m", "llmrec.sft"]
+MODEL, LIGHT = "model", "light reader"
+FUSED, FUSED_LIGHT = f"fusion with {MODEL}", f"fusion with {LIGHT}"
 
 
 def stage(name: str, marker: Path, command: list[str], minutes: dict[str, float], until: str | None = None) -> None:
@@ -29,14 +33,44 @@ def stage(name: str, marker: Path, command: list[str], minutes: dict[str, float]
         sys.exit(0)
 
 
+def starter(
+    work: Path,
+    minutes: dict[str, float],
+    *,
+    size: str,
+    seed: int,
+    shop: Path | None = None,
+    tower: Sequence[str] = (),
+    index: Sequence[str] = (),
+    until: str | None = None,
+) -> None:
+    """What a starter is tuned on: the drawn shop or another, its tower, its index, and the assembled model."""
+    shop, seen, found, model = shop or work / "atelier", work / "tower", work / "index", work / "starter"
+    draw = [sys.executable, "data_builders/atelier.py", "--size", size, "--out", str(shop)]
+    stage("shop", shop / "dataset.json", draw, minutes, until)
+    look = [*LLMREC, "pretrain", str(shop), "--out", str(seen), "--recipe", "train/tower.yaml", *tower, f"seed={seed}"]
+    stage("pretrain", seen / "manifest.json", look, minutes, until)
+    find = [*LLMREC, "index", str(shop), "--out", str(found), f"picture_encoder={seen}", *index, f"seed={seed}"]
+    stage("index", found / "index.json", find, minutes, until)
+    join = [*LLMREC, "assemble", "--tower", str(seen), "--language", "starter", "--out", str(model)]
+    stage("assemble", model / "config.json", join, minutes, until)
+
+
 def gains(report: Path) -> dict[str, np.ndarray]:
     """NDCG@10 of every person asked, by system."""
+    from llmrec import metrics
+
     people = pl.read_parquet(report / "people.parquet")
-    found = {}
-    for (system,), rows in people.group_by("system", maintain_order=True):
-        ranks = rows["rank"].to_numpy()
-        found[str(system)] = np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0)
-    return found
+    return {
+        str(system): metrics.gains(rows["rank"].to_numpy(), cuts=[10]).column("ndcg@10")
+        for (system,), rows in people.group_by("system", maintain_order=True)
+    }
+
+
+def best_retriever(each: Mapping[str, np.ndarray]) -> str:
+    """The best of the systems that need no tuned run: neither its model nor the reader that taught it has a part."""
+    alone = [name for name in each if MODEL not in name and LIGHT not in name]
+    return max(alone, key=lambda name: float(each[name].mean()))
 
 
 def measures(report: Path) -> dict[str, dict[str, float]]:

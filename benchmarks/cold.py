@@ -16,12 +16,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from chain import LLMREC, ROOT, SFT, gains, stage
+from chain import LIGHT, LLMREC, MODEL, SFT, gains, stage, starter
 from record import arguments, record
 
-sys.path.insert(0, str(ROOT))
 PACKAGES = ("torch", "transformers", "peft", "trl", "lancedb", "numpy")
-MODEL, LIGHT, BLIND = "model", "light reader", "model, pictures none"
+BLIND = f"{MODEL}, pictures none"
 RIVALS = ("text", "pictures", BLIND)
 QUICK = ("walks.passes=0.5", "talks.count=0", "words.warm=4", "adapter.layers=2", "watch=0")
 
@@ -38,31 +37,19 @@ def main() -> None:
     size = "tiny" if asked.quick else "small"
     work = (asked.work / size).absolute()
     work.mkdir(parents=True, exist_ok=True)
-    seed = f"seed={asked.seed}"
     minutes: dict[str, float] = {}
-    shop, tower, index, model, tuned = (work / name for name in ("atelier", "tower", "index", "starter", "run"))
-    if asked.data:
-        shop = asked.data.absolute()
-    draw = [sys.executable, "data_builders/atelier.py", "--size", size, "--out", str(shop)]
-    stage("shop", shop / "dataset.json", draw, minutes)
-    look = [
-        *LLMREC,
-        "pretrain",
-        str(shop),
-        "--out",
-        str(tower),
-        "--recipe",
-        "train/tower.yaml",
-        "split=cold-items",
-        seed,
-    ]
-    stage("pretrain", tower / "manifest.json", [*look, *(["epochs=2"] if asked.quick else asked.tower)], minutes)
-    find = [*LLMREC, "index", str(shop), "--out", str(index), "split=cold-items", f"picture_encoder={tower}", seed]
-    stage("index", index / "index.json", [*find, "parts=[neighbours, text, pictures]"], minutes)
-    join = [*LLMREC, "assemble", "--tower", str(tower), "--language", "starter", "--out", str(model)]
-    stage("assemble", model / "config.json", join, minutes)
-    learn = [*SFT, "train/starter.yaml", f"model={model}", f"index={index}"]
-    learn += [f"out={tuned}", seed, *(QUICK if asked.quick else ()), *asked.set]
+    starter(
+        work,
+        minutes,
+        size=size,
+        seed=asked.seed,
+        shop=asked.data.absolute() if asked.data else None,
+        tower=["split=cold-items", *(["epochs=2"] if asked.quick else asked.tower)],
+        index=["split=cold-items", "parts=[neighbours, text, pictures]"],
+    )
+    index, tuned = work / "index", work / "run"
+    learn = [*SFT, "train/starter.yaml", f"model={work / 'starter'}", f"index={index}", f"out={tuned}"]
+    learn += [f"seed={asked.seed}", *(QUICK if asked.quick else ()), *asked.set]
     stage("tune", tuned / "manifest.json", learn, minutes)
 
     figures: dict[str, float] = dict(minutes)

@@ -15,7 +15,7 @@ examples:
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -79,16 +79,6 @@ def cases(shop: Shop, split: Any, part: str, count: int, seed: int) -> list[Case
     ]
     order = np.random.default_rng(seed).permutation(len(found))[:count]
     return [found[place] for place in order]
-
-
-def source_of(opened: Any, dataset: Any) -> Any:
-    """What makes the explanation task's examples, as the run was tuned with."""
-    from llmrec.examples import ExampleSource
-    from llmrec.tokens import TokenMeter
-
-    meter = TokenMeter(opened.write.base.tokenizer, opened.write.album.usual)
-    recipe = replace(opened.recipe.talks.examples, tasks={"explanation": 1.0})
-    return ExampleSource(dataset, opened.prompts, meter, recipe, history_words=True)
 
 
 def prompts_for(opened: Any, source: Any, wording: str, asked: Sequence[Case]) -> Iterator[list[Any]]:
@@ -225,7 +215,7 @@ def main() -> None:
     opened = Recommender.open(asked.run, index, dataset)
     shop = Shop.read(dataset)
     chosen = cases(shop, split, asked.part, QUICK if asked.quick else asked.cases, asked.seed)
-    source = source_of(opened, dataset)
+    source = opened.source(dataset, tasks={"explanation": 1.0})
     turns = list(prompts_for(opened, source, asked.wording, chosen))
     texts = spoken(opened, source, index, turns, chosen, longest=asked.longest, seed=asked.seed, apart=asked.apart)
     texts |= baselines(shop, split, chosen, asked.seed)

@@ -12,12 +12,23 @@ import json
 import sys
 from pathlib import Path
 
-from chain import LLMREC, ROOT, SFT, as_figures, gains, measures, stage
+from chain import (
+    FUSED,
+    FUSED_LIGHT,
+    LIGHT,
+    LLMREC,
+    MODEL,
+    SFT,
+    as_figures,
+    best_retriever,
+    gains,
+    measures,
+    stage,
+    starter,
+)
 from record import arguments, record
 
-sys.path.insert(0, str(ROOT))
 PACKAGES = ("torch", "transformers", "peft", "trl", "lancedb", "numpy")
-MODEL, FUSED, LIGHT = "model", "fusion with model", "light reader"
 
 
 def main() -> None:
@@ -34,24 +45,8 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     minutes: dict[str, float] = {}
     size = "tiny" if asked.quick else "small"
-    shop = [sys.executable, "data_builders/atelier.py", "--size", size, "--out", str(work / "atelier")]
-    stage("shop", work / "atelier" / "dataset.json", shop, minutes, asked.until)
     quick = ["epochs=2"] if asked.quick else []
-    tower = [*LLMREC, "pretrain", str(work / "atelier"), "--out", str(work / "tower"), "--recipe", "train/tower.yaml"]
-    stage("pretrain", work / "tower" / "manifest.json", [*tower, *quick, f"seed={asked.seed}"], minutes, asked.until)
-    index = [*LLMREC, "index", str(work / "atelier"), "--out", str(work / "index"), f"picture_encoder={work / 'tower'}"]
-    stage("index", work / "index" / "index.json", [*index, f"seed={asked.seed}"], minutes, asked.until)
-    model = [
-        *LLMREC,
-        "assemble",
-        "--tower",
-        str(work / "tower"),
-        "--language",
-        "starter",
-        "--out",
-        str(work / "starter"),
-    ]
-    stage("assemble", work / "starter" / "config.json", model, minutes, asked.until)
+    starter(work, minutes, size=size, seed=asked.seed, tower=quick, until=asked.until)
     tuned = [*SFT, "train/starter.yaml", f"model={work / 'starter'}"]
     tuned += [f"index={work / 'index'}", f"out={work / 'run'}", f"seed={asked.seed}", *asked.set]
     tuned += ["walks.passes=0.5", "talks.count=4"] if asked.quick else []
@@ -65,9 +60,8 @@ def main() -> None:
     oracle = json.loads((work / "atelier" / "dataset.json").read_text())["notes"]["oracle"]["variants"]
     whole, blind = oracle["all"]["ndcg@10"], oracle["blind"]["ndcg@10"]
     mean = {name: float(values.mean()) for name, values in each.items()}
-    retrievers = [name for name in each if MODEL not in name and LIGHT not in name]
-    retriever = max(retrievers, key=lambda name: mean[name])
-    for name, one, other in (("model", MODEL, LIGHT), ("fused", FUSED, f"fusion with {LIGHT}")):
+    retriever = best_retriever(each)
+    for name, one, other in (("model", MODEL, LIGHT), ("fused", FUSED, FUSED_LIGHT)):
         gap = compare(each[one], each[other], seed=asked.seed)
         figures[f"{name}_minus_light"], figures[f"{name}_light_p"] = gap.mean, gap.p
     figures["share_of_oracle"] = mean[MODEL] / whole

@@ -21,9 +21,8 @@ from llmrec.progress import Progress
 from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index
 from llmrec.retrieval.retriever import Retriever
-from llmrec.tokens import TokenMeter
 from llmrec.tuning.labelling import CHOOSING, LabelRanking
-from llmrec.tuning.material import Walks, picture_paths
+from llmrec.tuning.material import Walks, example_source, picture_paths
 from llmrec.tuning.ranking import LightRanking, ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.run import MANIFEST, PROMPTS, REMEDY, open_run
@@ -42,6 +41,8 @@ class Recommender:
     write: Transcriber = field(repr=False)
     prompts: Prompts = field(repr=False)
     bank: Bank = field(repr=False)
+    split: str
+    """How the index holds choices back; prompts say nothing of those."""
     light: LightRanking | None = field(default=None, repr=False)
     """The light reader that taught the model; None in runs without one."""
 
@@ -63,7 +64,12 @@ class Recommender:
         ranking = ModelRanking(ranker, walks, longest=longest, batch_tokens=2 * recipe.batch_tokens)
         teacher = Teacher.load(folder, base.vocabulary, ranker.words.content.device)
         light = LightRanking(teacher, longest=longest) if teacher else None
-        return cls(folder, recipe, ranking, write, prompts, bank, light)
+        split = str(index.info["recipe"]["split"])
+        return cls(folder, recipe, ranking, write, prompts, bank, split, light)
+
+    def source(self, dataset: Dataset, progress: Progress | None = None, **changes: Any) -> ExampleSource:
+        """What makes prompts like those that the run was tuned on; `changes` are to the recipe's examples."""
+        return example_source(self.recipe, dataset, self.split, self.prompts, self.write, progress, **changes)
 
     def control(self, pictures: Pictures, index: Index, *, seed: int = 0) -> ModelRanking:
         """The same model, shown other pictures: those of other items, an empty one, or none."""
@@ -100,9 +106,7 @@ class Recommender:
                 f"{self.folder} was tuned without conversations that are answered by a label. "
                 f"Tune with talks.count above 0 and a weight for {' or '.join(CHOOSING)} in talks.examples.tasks"
             )
-        recipe = replace(talks.examples, tasks={task: 1.0}, candidates=first)
-        meter = TokenMeter(self.write.base.tokenizer, self.write.album.usual)
-        source = ExampleSource(dataset, self.prompts, meter, recipe, progress, history_words=talks.words)
+        source = self.source(dataset, progress, tasks={task: 1.0}, candidates=first)
         return LabelRanking(
             self.ranking.ranker,
             self.write,

@@ -100,10 +100,7 @@ class Material:
         self.talks: list[Line] = []
         self.features = Features()
         if recipe.talks.count:
-            meter = TokenMeter(write.base.tokenizer, write.album.usual)
-            talks = recipe.talks
-            examples = replace(talks.examples, split=cast(Any, split.name))  # the index's, or they would tell
-            source = ExampleSource(dataset, prompts, meter, examples, progress, history_words=talks.words)
+            source = example_source(recipe, dataset, split.name, prompts, write, progress)
             self.talks, self.features = _talks(source, recipe.talks.count, write, progress), source.features
         self.plan = self._plan()
 
@@ -148,6 +145,25 @@ class Material:
         learnt = sum(0 <= label < self.vocabulary for line in self.talks for label in line.labels)
         answers = learnt / max(1, sum(not batch.walks for batch in batches))
         return Plan(batches, real, 1 - real / max(1, padded), answers)
+
+
+def example_source(
+    recipe: TuningRecipe,
+    dataset: Dataset,
+    split: str,
+    prompts: Prompts,
+    write: Transcriber,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> ExampleSource:
+    """What makes the conversations of a run, and after it prompts like them; `changes` are to the recipe's examples.
+
+    The split is the index's, or they would tell what is held out.
+    """
+    talks = recipe.talks
+    examples = replace(talks.examples, split=cast(Any, split), **changes)
+    meter = TokenMeter(write.base.tokenizer, write.album.usual)
+    return ExampleSource(dataset, prompts, meter, examples, progress, history_words=talks.words)
 
 
 def _histories(split: Split) -> list[Codes]:
