@@ -51,7 +51,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from llmrec.config import load_config  # noqa: E402  # the product lies beside this folder
-from llmrec.modeling.transcript import Line, batch, of_like_length  # noqa: E402
+from llmrec.modeling.transcript import batch  # noqa: E402
+from llmrec.script import Line, of_like_length  # noqa: E402
 from llmrec.tuning.recipe import TuningRecipe  # noqa: E402
 from llmrec.tuning.trainer import Tuner  # noqa: E402
 

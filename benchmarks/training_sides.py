@@ -26,9 +26,10 @@ from llmrec.modeling.assemble import assemble  # noqa: E402
 from llmrec.modeling.bank import make_bank  # noqa: E402
 from llmrec.modeling.base import Base, load_base  # noqa: E402
 from llmrec.modeling.ranker import Ranker  # noqa: E402
-from llmrec.modeling.transcript import Line, Transcriber, of_like_length  # noqa: E402
+from llmrec.modeling.transcript import Transcriber  # noqa: E402
 from llmrec.prompts import Prompts, Turn  # noqa: E402
 from llmrec.retrieval.index import Index  # noqa: E402
+from llmrec.script import Line, of_like_length  # noqa: E402
 from llmrec.tasks import Example  # noqa: E402
 from llmrec.tuning.material import Batch, Material, Plan, picture_paths, written  # noqa: E402
 from llmrec.tuning.recipe import TuningRecipe  # noqa: E402

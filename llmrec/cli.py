@@ -387,7 +387,12 @@ def merge(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare adapter, merged folder and vLLM on 100 histories.")
     ] = False,
-    index: Annotated[Path | None, typer.Option(help="The index, if it was moved: --verify asks its people.")] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="The index, if it was moved: its people are asked, here and by --verify.")
+    ] = None,
+    people: Annotated[
+        int, typer.Option(help="Validation people on whom retriever and model are weighed; 0 for ranks alone.", min=0)
+    ] = 1000,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a run as a stock model folder, which plain transformers and vLLM load: adapter merged, items as words.
@@ -402,7 +407,17 @@ def merge(
     from llmrec.retrieval.retriever import some_cases
 
     with shown_progress() as progress:
-        content = join(run, out, model=model, spare=spare, dtype=dtype, overwrite=overwrite, progress=progress)
+        content = join(
+            run,
+            out,
+            model=model,
+            spare=spare,
+            dtype=dtype,
+            index=index,
+            people=people,
+            overwrite=overwrite,
+            progress=progress,
+        )
     made = content["merged"]
     typer.echo(f"{out}: {made['items']:,} items as words, {made['spare']:,} rows for items to come")
     if not verify:

@@ -4,11 +4,15 @@ A word that tells of an item ("navy") stands in other reviews of the same item f
 category; a word of manners ("recommended") does not, and neither does the name of the category.
 """
 
+import json
 import math
 import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from llmrec.artifact import read_json
 
 WORD = re.compile(r"[^\W\d_]{3,}")
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
@@ -16,6 +20,7 @@ SHARED, FEWEST, AGREEING = 2.5, 20, 2
 SHORTEST_SENTENCES = 4
 FEW = 3  # features that are listed where nothing better is said
 LISTED = 6  # features that a prompt tells
+FILE = "features.json"
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,24 @@ class Features:
     def hint(self, review: str) -> str | None:
         """The feature that a review speaks of first."""
         return next((word for word in WORD.findall(review.lower()) if word in self.counts), None)
+
+    def save(self, folder: Path, ids: Sequence[str]) -> None:
+        """Write them into a folder, items by their ids."""
+        sure = {
+            ids[item]: {word: round(strength, 3) for word, strength in words.items()}
+            for item, words in self.of_item.items()
+        }
+        content = json.dumps({"counts": dict(self.counts), "items": sure}, ensure_ascii=False)
+        (folder / FILE).write_text(content, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, codes: Mapping[str, int]) -> "Features":
+        """Read what `save` wrote, items by the codes that they have now; nothing where nothing was written."""
+        if not (folder / FILE).is_file():
+            return cls()
+        found = read_json(folder, FILE, kind="a folder with features", remedy="Write it again")
+        sure = {codes[item]: words for item, words in found["items"].items() if item in codes}
+        return cls(found["counts"], sure)
 
 
 def _surest(sure: Mapping[str, float], most: int) -> list[str]:

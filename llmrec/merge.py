@@ -4,9 +4,12 @@ What a merged folder holds beside the stock files (see `llmrec.modeling.stock`):
 manifest.json      the run's own manifest, and what merging added
 prompts/           the templates that the weights were trained with
 words.safetensors  the projectors, and bank.safetensors with items.parquet the content they read: what new items need
+reranking.json     how the retriever's scores and the model's are added up, fitted on validation people
+features.json      what reviewers agree on of each item, which explanations are held against
 """
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +24,7 @@ from llmrec.engines.served import OpenAIEngine
 from llmrec.engines.vllm import vllm
 from llmrec.environment import device_for, versions
 from llmrec.errors import InputError
+from llmrec.features import FILE as FEATURES
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import FILE, ITEMS, Bank
 from llmrec.modeling.base import Base, dtype_for, load_base
@@ -29,6 +33,9 @@ from llmrec.modeling.stock import ItemTable, stock_names, write_stock
 from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
 from llmrec.prompts import Prompts
+from llmrec.retrieval.index import Index
+from llmrec.retrieval.reranking import FILE as RERANKING
+from llmrec.retrieval.reranking import PEOPLE, Weights, learn_reranking
 from llmrec.tuning.material import Walks
 from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.run import (
@@ -42,7 +49,9 @@ from llmrec.tuning.run import (
     recipe_of,
 )
 
-BESIDE = {PROMPTS, WORDS, FILE, ITEMS}
+log = logging.getLogger(__name__)
+
+BESIDE = {PROMPTS, WORDS, FILE, ITEMS, FEATURES, RERANKING}
 
 
 def merge(
@@ -53,10 +62,16 @@ def merge(
     spare: int | None = None,
     dtype: str = "bfloat16",
     device: str = "cpu",
+    index: Path | None = None,
+    people: int = PEOPLE,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write a run as a stock folder: the adapter goes into the whole base, items into its two tables."""
+    """Write a run as a stock folder: the adapter goes into the whole base, items into its two tables.
+
+    How the retriever's scores and the model's are added up when it is served is fitted on so many validation people of
+    the index that it was tuned with.
+    """
     manifest = read_json(run, MANIFEST, kind="a tuned run", remedy=REMEDY)
     if manifest.get("kind") != "run":
         raise InputError(f"{run} is a {manifest.get('kind')}, not a tuned run. {REMEDY}")
@@ -72,8 +87,9 @@ def merge(
     _same_base(manifest, base, run)
     ranker = new_ranker(recipe, base, bank)
     load_weights(ranker, run)
+    weights = _weighed(base, ranker.eval(), manifest, run, index, people, progress)
     stock = merged(ranker)
-    inputs, outputs = ranker.eval().words.tables()
+    inputs, outputs = ranker.words.tables()
     rows = max(64, len(bank) // 10) if spare is None else spare
     table = ItemTable(bank.ids.to_list(), inputs, outputs, spare=rows)
     with staged(out, marker=MANIFEST, holds={*stock_names(out), *BESIDE}, overwrite=overwrite) as folder:
@@ -83,6 +99,10 @@ def merge(
         assert known is not None
         for name in (WORDS, FILE, ITEMS):
             shutil.copyfile(run / name, folder / name)
+        if (run / FEATURES).exists():
+            shutil.copyfile(run / FEATURES, folder / FEATURES)
+        if weights:
+            weights.save(folder)
         shutil.copytree(run / PROMPTS, folder / PROMPTS)
         content = {
             **manifest,
@@ -98,6 +118,36 @@ def merge(
         }
         write_json(folder / MANIFEST, content)
     return content
+
+
+def _ranking(base: Base, ranker: Ranker, run: Path, longest: int, domain: str) -> ModelRanking:
+    """What ranks by histories alone, which shows no pictures."""
+    walks = Walks(Transcriber(base, Album(base, [])), Prompts.load(run / PROMPTS), domain)
+    return ModelRanking(ranker, walks, longest=longest)
+
+
+def _weighed(
+    base: Base,
+    ranker: Ranker,
+    manifest: dict[str, Any],
+    run: Path,
+    where: Path | None,
+    people: int,
+    progress: Progress | None,
+) -> Weights | None:
+    """How retriever and model are added up, by the index that the run was tuned with; nothing without it."""
+    recipe = recipe_of(manifest, run)
+    if not people or not recipe.item_words:
+        return None
+    try:
+        index = Index.open(where or Path(manifest["index"]["folder"]))
+        dataset = index.dataset(recipe.dataset)
+        split = index.split(dataset)
+    except InputError as error:
+        log.warning("Retriever and model will be added up by ranks, since nothing can be fitted: %s", error)
+        return None
+    ranking = _ranking(base, ranker, run, recipe.walks.longest, dataset.name)
+    return learn_reranking(index.fused, ranking, split, people=people, seed=recipe.seed, progress=progress)
 
 
 def merged(ranker: Ranker) -> Any:
@@ -136,11 +186,12 @@ def verify(
         raise InputError(f"{model} is a {manifest.get('kind')}, not a merged model. Make one with llmrec merge")
     first, dtype = manifest["merged"]["first_item_token"], manifest["merged"]["dtype"]
     recipe, base, bank, ranker = open_run(run, device=device)
-    walks = Walks(Transcriber(base, Album(base, [])), Prompts.load(run / PROMPTS), domain)
-    ranking = ModelRanking(ranker, walks, longest=recipe.walks.longest)
+    ranking = _ranking(base, ranker, run, recipe.walks.longest, domain)
     codes = [np.asarray(history[-recipe.walks.longest :], dtype=np.int32) for history in histories]
     tables = {"adapter": _log_chances(ranking.score(codes))}
-    prompts = [[_stock(token, base.vocabulary, first) for token in walks.line(one.tolist()).tokens] for one in codes]
+    prompts = [
+        [_stock(token, base.vocabulary, first) for token in ranking.walks.line(one.tolist()).tokens] for one in codes
+    ]
     items = list(range(first, first + len(bank)))
     tables["merged"] = _log_chances(_by_transformers(model, prompts, items, progress))
     if served:

@@ -15,10 +15,11 @@ from llmrec.artifact import read_json
 from llmrec.dataset import Dataset
 from llmrec.environment import device_for
 from llmrec.errors import InputError
+from llmrec.lexicon import read_words
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import Bank, Floats
 from llmrec.modeling.base import load_base
-from llmrec.modeling.stock import read_words, refresh_words
+from llmrec.modeling.stock import refresh_words
 from llmrec.modeling.words import ItemWords
 from llmrec.progress import Progress
 from llmrec.retrieval.index import Index

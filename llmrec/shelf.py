@@ -109,7 +109,7 @@ def stock_shelf(
 ) -> Shelf:
     """Render every item's line once, and count the tokens of all of them."""
     table = dataset.items.collect()
-    fields = [_cleaned(row, dataset.attributes) for row in table.iter_rows(named=True)]
+    fields = [cleaned_fields(row, dataset.attributes) for row in table.iter_rows(named=True)]
     lines: list[str] = []
     pictured: list[str] = []
     images = table["image"].to_list()
@@ -135,7 +135,7 @@ def stock_shelf(
     )
 
 
-def _cleaned(row: Mapping[str, Any], attributes: Sequence[str]) -> dict[str, Any]:
+def cleaned_fields(row: Mapping[str, Any], attributes: Sequence[str]) -> dict[str, Any]:
     """An item's fields as safe text; empty ones are None."""
     categories = [text for category in row["categories"] or () if (text := clean(category, 60))]
     return {

@@ -7,6 +7,7 @@ from shops import shop
 
 from llmrec.dataset import Dataset
 from llmrec.prompts import Prompts
+from llmrec.retrieval.index import Index
 from llmrec.tokens import TokenMeter, load_tokenizer
 
 ROOT = Path(__file__).parent.parent
@@ -30,3 +31,27 @@ def prompts() -> Prompts:
 @pytest.fixture(scope="session")
 def meter() -> TokenMeter:
     return TokenMeter(load_tokenizer("starter"), picture_tokens=9)
+
+
+# What needs torch is imported where it is needed: most tests do without it.
+
+
+@pytest.fixture(scope="session")
+def tuned_index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    from tuned import small_index
+
+    return small_index(tmp_path_factory.mktemp("tuned"))
+
+
+@pytest.fixture(scope="session")
+def tuned_run(tuned_index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tuned import small_run
+
+    return small_run(tuned_index, tmp_path_factory.mktemp("tuned"))
+
+
+@pytest.fixture(scope="session")
+def tuned_model(tuned_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tuned import small_model
+
+    return small_model(tuned_run, tmp_path_factory.mktemp("tuned"))

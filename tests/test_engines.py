@@ -9,35 +9,26 @@ from typing import Any
 import pytest
 import torch
 from shops import picture
-from test_recommender import index, run  # noqa: F401  # a tuned run of a small shop
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from llmrec.engines.engine import Engine, EngineDown, EngineRefused, Prompt
 from llmrec.engines.served import OpenAIEngine
 from llmrec.engines.vllm import vllm
-from llmrec.merge import merge
+from llmrec.lexicon import read_words
 from llmrec.modeling.local import LocalEngine
-from llmrec.modeling.stock import read_words
 
 LONGEST = 12
 
 
 @pytest.fixture(scope="module")
-def merged(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
-    folder = tmp_path_factory.mktemp("engines") / "model"
-    merge(run, folder, dtype="float32", spare=3)
-    return folder
+def local(tuned_model: Path) -> LocalEngine:
+    return LocalEngine(tuned_model, dtype="float32")
 
 
 @pytest.fixture(scope="module")
-def local(merged: Path) -> LocalEngine:
-    return LocalEngine(merged, dtype="float32")
-
-
-@pytest.fixture(scope="module")
-def prompts(merged: Path, local: LocalEngine) -> tuple[Prompt, Prompt]:
+def prompts(tuned_model: Path, local: LocalEngine) -> tuple[Prompt, Prompt]:
     """A line of items, and one with two pictures in it."""
-    first = read_words(merged).first
+    first = read_words(tuned_model).first
     words = local.base.tokenizer("a person took these items , and this looks", add_special_tokens=False)["input_ids"]
     shown = local.base.picture_token
     plain = Prompt((*words, first, first + 7, first + 3))
@@ -62,11 +53,11 @@ async def said(engine: Engine, prompt: Prompt, longest: int = LONGEST) -> list[s
 
 
 def test_the_engine_in_the_process_scores_as_plain_transformers(
-    local: LocalEngine, merged: Path, prompts: tuple[Prompt, Prompt]
+    local: LocalEngine, tuned_model: Path, prompts: tuple[Prompt, Prompt]
 ) -> None:
-    model = AutoModelForImageTextToText.from_pretrained(merged, dtype=torch.float32).eval()
-    processor = AutoProcessor.from_pretrained(merged)
-    first = read_words(merged).first
+    model = AutoModelForImageTextToText.from_pretrained(tuned_model, dtype=torch.float32).eval()
+    processor = AutoProcessor.from_pretrained(tuned_model)
+    first = read_words(tuned_model).first
     asked = [first + code for code in range(40)]
     plain, with_pictures = prompts
     with torch.no_grad():
@@ -93,9 +84,9 @@ def test_the_engine_in_the_process_scores_as_plain_transformers(
 
 
 def test_text_comes_piece_by_piece_and_is_what_the_model_writes(
-    local: LocalEngine, merged: Path, prompts: tuple[Prompt, Prompt]
+    local: LocalEngine, tuned_model: Path, prompts: tuple[Prompt, Prompt]
 ) -> None:
-    model = AutoModelForImageTextToText.from_pretrained(merged, dtype=torch.float32).eval()
+    model = AutoModelForImageTextToText.from_pretrained(tuned_model, dtype=torch.float32).eval()
     tokens = torch.tensor([prompts[0].tokens])
     with torch.no_grad():
         made = model.generate(
@@ -135,19 +126,19 @@ def test_a_server_that_is_not_there_is_told_at_once(prompts: tuple[Prompt, Promp
 
 
 @pytest.fixture(scope="module")
-def address(merged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(tuned_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
     log = tmp_path_factory.mktemp("vllm") / "vllm.log"
-    with vllm(merged, dtype="float32", length=256, log=log) as found:
+    with vllm(tuned_model, dtype="float32", length=256, log=log) as found:
         yield found
 
 
 @pytest.mark.slow
 def test_vllm_and_the_engine_in_the_process_agree(
-    address: str, local: LocalEngine, merged: Path, prompts: tuple[Prompt, Prompt]
+    address: str, local: LocalEngine, tuned_model: Path, prompts: tuple[Prompt, Prompt]
 ) -> None:
-    first = read_words(merged).first
+    first = read_words(tuned_model).first
     asked = [*range(first, first + 40), *range(100)]  # more than one request takes
     for prompt in prompts:
         theirs = run_with(lambda: OpenAIEngine(address), lambda engine, one=prompt: engine.logprobs(one, asked))

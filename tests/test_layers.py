@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "llmrec"
 LINES = (
     {"__main__"},
     {"cli", "sft"},
+    {"gateway"},
     {"tables"},
     {"evaluation"},
     {"merge", "refresh", "recommender"},
@@ -21,6 +22,7 @@ LINES = (
     {"examples"},
     {
         "tasks",
+        "script",
         "shelf",
         "wishes",
         "features",
@@ -32,7 +34,19 @@ LINES = (
         "metrics",
         "significance",
     },
-    {"dataset", "schema", "log", "pictures", "likeness", "artifact", "config", "progress", "page", "environment"},
+    {
+        "dataset",
+        "schema",
+        "log",
+        "pictures",
+        "likeness",
+        "artifact",
+        "config",
+        "progress",
+        "page",
+        "environment",
+        "lexicon",
+    },
     {"errors"},
 )
 LINE_OF = {name: number for number, line in enumerate(LINES) for name in line}  # a package stands on one line

@@ -8,72 +8,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 from shops import interactions, shop
-from tiny_models import tiny_model
 
-from llmrec.config import build
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
 from llmrec.evaluation.retrievers import evaluate_indexes
 from llmrec.features import Features
 from llmrec.modeling.light import Teacher
-from llmrec.modeling.transcript import Line
 from llmrec.prompts import Turn
 from llmrec.recommender import Recommender, changed_pictures
 from llmrec.retrieval.index import Index, IndexRecipe, make_index
-from llmrec.retrieval.sasrec import SasRecRecipe
-from llmrec.tuning.recipe import TuningRecipe
-from llmrec.tuning.stage import tune
+from llmrec.script import Line
 from llmrec.tuning.telling import TRIES, answers, explanations
-
-ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
-    folder = tmp_path_factory.mktemp("recommender")
-    recipe = IndexRecipe(sasrec=SasRecRecipe(width=8, epochs=1), text_width=16, picture_width=8)
-    return make_index(shop(folder / "shop"), folder / "index", recipe)
-
-
-@pytest.fixture(scope="module")
-def run(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    content = {
-        "model": str(tiny_model("llava", folder / "model")),
-        "index": str(index.folder),
-        "out": str(folder / "run"),
-        "prompts": str(ROOT / "prompts"),
-        "quantization": "none",
-        "dtype": "float32",
-        "device": "cpu",
-        "words": {"collaborative": 8, "width": 32, "rank": 16},
-        "walks": {"passes": 4},
-        "talks": {"count": 8, "examples": {"budget": 4096, "candidates": 3}},
-        "watch": 0,
-        "trainer": {"disable_tqdm": True},
-    }
-    tune(build(TuningRecipe, content))
-    return folder / "run"
 
 
 def histories(dataset: Dataset) -> list[np.ndarray]:
     return [dataset.log.history(user)[:-1] for user in range(10)]
 
 
-def test_other_pictures_give_other_scores_and_leave_the_model_as_it_was(index: Index, run: Path) -> None:
-    dataset = index.dataset()
-    opened = Recommender.open(run, index, dataset, device="cpu")
+def test_other_pictures_give_other_scores_and_leave_the_model_as_it_was(tuned_index: Index, tuned_run: Path) -> None:
+    dataset = tuned_index.dataset()
+    opened = Recommender.open(tuned_run, tuned_index, dataset, device="cpu")
     asked = histories(dataset)
     right = opened.ranking.score(asked)
     for pictures in ("shuffled", "blank", "none"):
-        other = opened.control(pictures, index)
+        other = opened.control(pictures, tuned_index)
         assert other.name == f"model, pictures {pictures}"
         assert not np.allclose(other.score(asked), right, atol=1e-4)
     assert np.array_equal(opened.ranking.score(asked), right)
 
 
-def test_changed_pictures_are_of_the_same_items(index: Index, run: Path) -> None:
-    table = Recommender.open(run, index, index.dataset(), device="cpu").bank.vectors["picture"]
+def test_changed_pictures_are_of_the_same_items(tuned_index: Index, tuned_run: Path) -> None:
+    table = Recommender.open(tuned_run, tuned_index, tuned_index.dataset(), device="cpu").bank.vectors["picture"]
     there = np.isfinite(table).all(axis=1)
     assert 0 < there.sum() < len(there), "some items have no picture"
     shuffled = changed_pictures(table, "shuffled", None, seed=0)
@@ -86,8 +51,10 @@ def test_changed_pictures_are_of_the_same_items(index: Index, run: Path) -> None
         assert np.isnan(changed[~there]).all()
 
 
-def test_a_report_shows_the_model_alone_fused_and_under_controls(index: Index, run: Path, tmp_path: Path) -> None:
-    evaluate_indexes([index.folder], tmp_path / "report", models=[run], controls=True, device="cpu")
+def test_a_report_shows_the_model_alone_fused_and_under_controls(
+    tuned_index: Index, tuned_run: Path, tmp_path: Path
+) -> None:
+    evaluate_indexes([tuned_index.folder], tmp_path / "report", models=[tuned_run], controls=True, device="cpu")
     told = json.loads((tmp_path / "report" / "report.json").read_text())
     names = {system["name"] for system in told["systems"]}
     assert {"model", "fusion with model", "model, pictures shuffled", "model, pictures none"} <= names
@@ -96,9 +63,9 @@ def test_a_report_shows_the_model_alone_fused_and_under_controls(index: Index, r
     assert "light reader" in compared
 
 
-def test_a_run_keeps_the_light_reader_that_taught_it(index: Index, run: Path, tmp_path: Path) -> None:
-    dataset = index.dataset()
-    opened = Recommender.open(run, index, dataset, device="cpu")
+def test_a_run_keeps_the_light_reader_that_taught_it(tuned_index: Index, tuned_run: Path, tmp_path: Path) -> None:
+    dataset = tuned_index.dataset()
+    opened = Recommender.open(tuned_run, tuned_index, dataset, device="cpu")
     assert opened.light is not None
     asked = histories(dataset)
     told = opened.light.score(asked)
@@ -117,22 +84,22 @@ def test_a_run_keeps_the_light_reader_that_taught_it(index: Index, run: Path, tm
         Teacher.load(tmp_path, teacher.vocabulary)
 
 
-def test_a_run_without_a_light_reader_opens(index: Index, run: Path, tmp_path: Path) -> None:
-    shutil.copytree(run, tmp_path / "run")
+def test_a_run_without_a_light_reader_opens(tuned_index: Index, tuned_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tuned_run, tmp_path / "run")
     (tmp_path / "run" / "reader.safetensors").unlink()
-    assert Recommender.open(tmp_path / "run", index, index.dataset(), device="cpu").light is None
+    assert Recommender.open(tmp_path / "run", tuned_index, tuned_index.dataset(), device="cpu").light is None
 
 
-def test_a_model_of_other_data_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_model_of_other_data_is_refused(tuned_run: Path, tmp_path: Path) -> None:
     recipe = IndexRecipe(parts=("neighbours", "text", "pictures"), text_width=16, picture_width=8)
     other = make_index(shop(tmp_path / "shop", interactions=interactions(seed=5)), tmp_path / "index", recipe)
     with pytest.raises(InputError, match="tuned on other data"):
-        Recommender.open(run, other, other.dataset(), device="cpu")
+        Recommender.open(tuned_run, other, other.dataset(), device="cpu")
 
 
-def test_it_answers_in_words_the_same_alone_and_among_others(index: Index, run: Path) -> None:
-    dataset = index.dataset()
-    opened = Recommender.open(run, index, dataset, device="cpu")
+def test_it_answers_in_words_the_same_alone_and_among_others(tuned_index: Index, tuned_run: Path) -> None:
+    dataset = tuned_index.dataset()
+    opened = Recommender.open(tuned_run, tuned_index, dataset, device="cpu")
     pictured = next(code for code, row in enumerate(dataset.items.collect()["image"]) if row)
     from llmrec.shelf import numbered
 
@@ -145,11 +112,11 @@ def test_it_answers_in_words_the_same_alone_and_among_others(index: Index, run: 
 
 
 def test_an_explanation_that_names_nothing_known_is_asked_for_again_and_then_told_plainly(
-    index: Index, run: Path
+    tuned_index: Index, tuned_run: Path
 ) -> None:
-    opened = Recommender.open(run, index, index.dataset(), device="cpu")
+    opened = Recommender.open(tuned_run, tuned_index, tuned_index.dataset(), device="cpu")
     lines = [opened.write.prompt([Turn("user", "Why this?")])] * 2
-    given = {"own": [""] * len(index.items), "longest": 4}
+    given = {"own": [""] * len(tuned_index.items), "longest": 4}
     ranker, write = opened.ranking.ranker, opened.write
     features = Features({"handle": 20, "glaze": 20}, {1: {"handle": 1.0}})
     texts, asked = explanations(ranker, write, lines, [0, 1], features, **given)

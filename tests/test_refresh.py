@@ -8,31 +8,22 @@ import polars as pl
 import pytest
 import torch
 from shops import ITEMS, catalogue, picture, shop
-from test_recommender import index, run  # noqa: F401  # the same tuned run
 from transformers import AutoModelForImageTextToText
 from typer.testing import CliRunner
 
 from llmrec.cli import app
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
-from llmrec.merge import merge
-from llmrec.modeling.stock import read_words
+from llmrec.lexicon import read_words
 from llmrec.refresh import refresh
 from llmrec.retrieval.index import Index
 
 
-@pytest.fixture(scope="module")
-def merged(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
-    folder = tmp_path_factory.mktemp("merged") / "model"
-    merge(run, folder, dtype="float32", spare=3)
-    return folder
-
-
 @pytest.fixture
-def ours(merged: Path, index: Index, tmp_path: Path) -> tuple[Path, Index]:  # noqa: F811
-    """A copy of model and index that a test may change."""
-    shutil.copytree(merged, tmp_path / "model")
-    shutil.copytree(index.folder, tmp_path / "index")
+def ours(tuned_model: Path, tuned_index: Index, tmp_path: Path) -> tuple[Path, Index]:
+    """A copy of model and tuned_index that a test may change."""
+    shutil.copytree(tuned_model, tmp_path / "model")
+    shutil.copytree(tuned_index.folder, tmp_path / "index")
     return tmp_path / "model", Index.open(tmp_path / "index")
 
 

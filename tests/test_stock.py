@@ -12,7 +12,8 @@ from tiny_models import KINDS, WIDTH, tiny_model
 from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
 from llmrec.errors import InputError
-from llmrec.modeling.stock import ItemTable, StockWords, read_words, refresh_words, stock_names, write_stock
+from llmrec.lexicon import StockWords, read_words
+from llmrec.modeling.stock import ItemTable, refresh_words, stock_names, write_stock
 from llmrec.modeling.vocabulary import item_name
 
 ITEMS = 7

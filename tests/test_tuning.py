@@ -23,12 +23,13 @@ from llmrec.modeling.album import Album
 from llmrec.modeling.bank import make_bank
 from llmrec.modeling.base import load_base
 from llmrec.modeling.light import LightReader
-from llmrec.modeling.ranker import IGNORED, Ranker
+from llmrec.modeling.ranker import Ranker
 from llmrec.modeling.transcript import Transcriber
 from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index, IndexRecipe, make_index
 from llmrec.retrieval.retriever import some_cases, target_ranks
 from llmrec.retrieval.sasrec import SasRecRecipe
+from llmrec.script import IGNORED
 from llmrec.splits import TRAIN
 from llmrec.tuning.material import Material, Walks, picture_paths
 from llmrec.tuning.ranking import ModelRanking

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -71,6 +72,20 @@ class OpenAIEngine:
             return (await self._client.get("/health", timeout=CONNECTING)).status_code == 200
         except httpx.HTTPError:
             return False
+
+    async def counters(self) -> dict[str, float]:
+        """Its own counters, summed over their labels; nothing where it tells none."""
+        try:
+            answer = await self._client.get("/metrics", timeout=CONNECTING)
+        except httpx.HTTPError:
+            return {}
+        found: dict[str, float] = {}
+        for line in answer.text.splitlines() if answer.status_code == 200 else ():
+            name, value = line.split("{")[0].split(" ")[0], line.rpartition(" ")[2]
+            if not line.startswith("#"):
+                with suppress(ValueError):
+                    found[name] = found.get(name, 0.0) + float(value)
+        return found
 
     async def close(self) -> None:
         """Close its connections."""

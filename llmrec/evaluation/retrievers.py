@@ -20,6 +20,7 @@ from llmrec.evaluation.run import cases_of, over_seeds, rank_all
 from llmrec.progress import Progress
 from llmrec.retrieval import fusion
 from llmrec.retrieval.index import Index
+from llmrec.retrieval.reranking import Reranking, learn_reranking
 from llmrec.retrieval.retriever import Retriever
 from llmrec.splits import PARTS, Split
 
@@ -131,7 +132,8 @@ def _models(
 ) -> list[Retriever]:
     """Each model and its light reader, alone and fused by weights fitted on validation, and under controls.
 
-    The model is fused with all that it must add to: the index's parts and the light reader.
+    The model is fused with all that it must add to: the index's parts and the light reader. What the gateway serves is
+    the index's first candidates, which the model scores once more.
     """
     if not models:
         return []
@@ -150,6 +152,8 @@ def _models(
             joined = [*joined, one]
             fused = fusion.learn(joined, split, seed=opened.recipe.seed, progress=progress)
             systems += [one, replace(fused, name=f"fusion with {one.name}", fallback=index.recent)]
+        weights = learn_reranking(index.fused, alone, split, seed=opened.recipe.seed, progress=progress)
+        systems.append(Reranking(index.fused, alone, weights, name=f"served{label}"))
         if controls:
             others = [opened.control(pictures, index) for pictures in CONTROLS]
             systems += [replace(one, name=f"{one.name}{label}") for one in others]

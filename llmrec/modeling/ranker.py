@@ -18,7 +18,6 @@ from llmrec.modeling.base import Base
 from llmrec.modeling.light import Teacher
 from llmrec.modeling.words import ItemWords
 
-IGNORED = -100
 AMONG_TEXT = 256  # items that stand against the right word of a text
 
 

@@ -25,10 +25,11 @@ from transformers.modeling_utils import remove_tied_weights_from_state_dict
 
 from llmrec.artifact import read_json, staged_file, write_json
 from llmrec.errors import InputError
+from llmrec.lexicon import INDEX, StockWords, Tables, open_tables, weight_index
 from llmrec.modeling.vocabulary import extend_tokenizer
 from llmrec.tokens import TOKENIZER_FILE
 
-CONFIG, INDEX, WHOLE = "config.json", "model.safetensors.index.json", "model.safetensors"
+CONFIG, WHOLE = "config.json", "model.safetensors"
 _FILES = (
     *(CONFIG, "generation_config.json", INDEX, TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json"),
     *("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json", "chat_template.jinja"),
@@ -46,36 +47,6 @@ class ItemTable:
     outputs: Tensor
     spare: int = 0
     """How many rows more for items to come."""
-
-
-@dataclass(frozen=True)
-class StockWords:
-    """Which items a stock folder knows: item number i is the token id `first + i`.
-
-    A row without an item is None when it never had one, and empty when its item was removed.
-    """
-
-    first: int
-    ids: tuple[str | None, ...]
-
-    def tokens(self) -> dict[str, int]:
-        """The token id of each item."""
-        return {item: self.first + number for number, item in enumerate(self.ids) if item}
-
-    def free(self) -> list[int]:
-        """The rows for new items; those of removed items come last, for an old prompt may still speak of them."""
-        return sorted((number for number, item in enumerate(self.ids) if not item), key=lambda n: self.ids[n] == "")
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """What the file of the tables says about itself."""
-
-    words: StockWords
-    read: str
-    write: str
-    scale: float
-    """What the model multiplies an input row with, which is therefore divided by it here."""
 
 
 def stock_names(folder: Path) -> set[str]:
@@ -109,14 +80,9 @@ def write_stock(
     hub = [next(iter(_hub_names(model, {name: read}))) for name in places]
     if hub[0].startswith("language_model.model.") and hub[1] == "lm_head.weight":
         hub[1] = "language_model.lm_head.weight"  # a tied head was not in the file, so its renaming is not remembered
-    beside = _write_tables(folder, _Tables(known, hub[0], hub[1], scale), read, write, number=0)
+    beside = _write_tables(folder, Tables(known, hub[0], hub[1], scale), read, write, number=0)
     _write_weights(_hub_names(model, weights), folder, shard, beside=beside)
     return known
-
-
-def read_words(folder: Path) -> StockWords:
-    """Which items a stock folder knows."""
-    return _open_tables(folder)[1].words
 
 
 def refresh_words(
@@ -128,7 +94,7 @@ def refresh_words(
     that is killed leaves the folder as it was, and a reader sees the one state or the other. The old file stays until
     the next refresh, for readers that have begun.
     """
-    old, tables = _open_tables(folder)
+    old, tables = open_tables(folder)
     with safe_open(old, "pt") as file:
         read, write = file.get_tensor(tables.read), file.get_tensor(tables.write)
     _check(ids, inputs, outputs, width=read.shape[1])
@@ -161,9 +127,9 @@ def refresh_words(
             left.unlink()
     number = int(old.stem.removeprefix("items-")) + 1
     beside = _write_tables(
-        folder, _Tables(refreshed, tables.read, tables.write, tables.scale), read, write, number=number
+        folder, Tables(refreshed, tables.read, tables.write, tables.scale), read, write, number=number
     )
-    index = _index(folder)
+    index = weight_index(folder)
     index["weight_map"] |= beside
     with staged_file(folder / INDEX, mark="weight_map") as partial:
         write_json(partial, index)
@@ -268,7 +234,7 @@ def _save(content: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -
     shutil.copymode(path.parent / CONFIG, path)  # safetensors lets the owner alone read, but a server may be another
 
 
-def _write_tables(folder: Path, tables: _Tables, read: Tensor, write: Tensor, *, number: int) -> dict[str, str]:
+def _write_tables(folder: Path, tables: Tables, read: Tensor, write: Tensor, *, number: int) -> dict[str, str]:
     """Write the two tables with what they say about themselves; returns which file holds which."""
     about = {
         "first": tables.words.first,
@@ -282,23 +248,3 @@ def _write_tables(folder: Path, tables: _Tables, read: Tensor, write: Tensor, *,
         metadata = {"format": "pt", "items": json.dumps(about, ensure_ascii=False)}
         _save({tables.read: read, tables.write: write}, partial, metadata)
     return {tables.read: name, tables.write: name}
-
-
-def _index(folder: Path) -> dict[str, Any]:
-    kind, remedy = "a model with item words", "Write one with: llmrec merge RUN --out MODEL"
-    return read_json(folder, INDEX, kind=kind, remedy=remedy)
-
-
-def _open_tables(folder: Path) -> tuple[Path, _Tables]:
-    """The file that the index names for the tables, and what it says about itself."""
-    named = {name for name in _index(folder)["weight_map"].values() if name.startswith("items-")}
-    if len(named) != 1:
-        raise InputError(
-            f"{folder} is a model without item words: its index names no items-….safetensors. "
-            "Write one with: llmrec merge RUN --out MODEL"
-        )
-    path = Path(folder) / named.pop()
-    with safe_open(path, "pt") as file:
-        about = json.loads(file.metadata()["items"])
-    words = StockWords(about["first"], tuple(about["ids"]))
-    return path, _Tables(words, about["input"], about["output"], about["scale"])

@@ -1,125 +1,22 @@
-"""Chats as the tokens that a model reads: text by its tokenizer, pictures as their places, items as their words."""
+"""What a model in this process reads: chats as its tokens, with the pictures of items, in batches."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from llmrec.modeling.album import Album
 from llmrec.modeling.base import Base
-from llmrec.modeling.ranker import IGNORED
-from llmrec.prompts import Turn
-from llmrec.shelf import Piece, Word, pieces
-
-KNOWN_TEXTS = 50_000
+from llmrec.script import IGNORED, Line, Script
 
 
-@dataclass(frozen=True)
-class Line:
-    """One sequence of tokens, what is to be learnt at each of them, and the items whose pictures stand in it."""
+class Transcriber(Script):
+    """Writes chats as tokens of a loaded model, pictures as the places that its album says."""
 
-    tokens: list[int]
-    labels: list[int]
-    pictures: tuple[int, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-
-@dataclass
-class Transcriber:
-    """Writes chats as tokens of one model."""
-
-    base: Base
-    album: Album
-    _known: dict[str, list[int]] = field(default_factory=dict, repr=False)
-
-    def words(self, text: str) -> list[int]:
-        """The tokens of a text; short ones are kept, since prompts repeat them."""
-        found = self._known.get(text)
-        if found is None:
-            found = list(self.base.tokenizer(text, add_special_tokens=False)["input_ids"])
-            if len(self._known) < KNOWN_TEXTS:
-                self._known[text] = found
-        return found
-
-    def tokens(self, parts: Sequence[Piece]) -> list[int]:
-        """The tokens of text, pictures and item words in their order."""
-        found: list[int] = []
-        for part in parts:
-            if isinstance(part, str):
-                found += self.words(part)
-            elif isinstance(part, Word):
-                found.append(self.base.vocabulary + part.code)
-            else:
-                found += self.album.places(part)
-        return found
-
-    def prompt(self, turns: Sequence[Turn]) -> Line:
-        """A conversation with the model's chat template around it, up to where the answer begins."""
-        messages = [{"role": turn.role, "content": [{"type": "text", "text": turn.text}]} for turn in turns]
-        asked = pieces(self.base.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-        tokens = self.tokens(asked)
-        return Line(tokens, [IGNORED] * len(tokens), tuple(part for part in asked if isinstance(part, int)))
-
-    def talk(self, turns: Sequence[Turn], answer: str) -> Line:
-        """A prompt and its answer: the answer is learnt, and that it ends."""
-        asked = self.prompt(turns)
-        said = [*self.tokens(pieces(answer)), self.end]
-        return Line(asked.tokens + said, asked.labels + said, asked.pictures)
-
-    def walk(self, text: str, *, learn: bool = True) -> Line:
-        """A history up to its last item, each item learnt from those before it.
-
-        It is no chat: what a chat template puts around a turn would cost more tokens than the history has.
-        """
-        told = pieces(text)
-        last = max((place for place, part in enumerate(told) if isinstance(part, Word)), default=None)
-        tokens = self.start + self.tokens(told if last is None else told[: last + 1])
-        labels = [token if learn and token >= self.base.vocabulary else IGNORED for token in tokens]
-        return Line(tokens, labels)
-
-    @cached_property
-    def start(self) -> list[int]:
-        """What the tokenizer puts in front of any text."""
-        begun = self.base.tokenizer("")["input_ids"]
-        return [token for token in begun if token != self.end][:1]
-
-    @cached_property
-    def end(self) -> int:
-        """The token that ends an answer."""
-        return int(self.base.tokenizer.eos_token_id)
-
-
-def of_like_length(
-    lengths: Sequence[int] | npt.NDArray[np.int64],
-    budget: int,
-    rng: np.random.Generator | None = None,
-    *,
-    padding: float = 1.0,
-) -> Iterator[npt.NDArray[np.int64]]:
-    """Places cut into batches, shortest first, whose longest line times their number stays within the budget.
-
-    No more than a share of `padding` of a batch is filled up. Lines of one length stand in their own order, or in a
-    random one.
-    """
-    sizes = np.asarray(lengths, dtype=np.int64)
-    order = np.argsort(sizes, kind="stable") if rng is None else np.lexsort((rng.random(len(sizes)), sizes))
-    begin = 0
-    while begin < len(order):
-        end, real = begin + 1, int(sizes[order[begin]])
-        while end < len(order):
-            whole = int(sizes[order[end]]) * (end + 1 - begin)
-            real += int(sizes[order[end]])
-            if whole > budget or real < (1 - padding) * whole:
-                break
-            end += 1
-        yield order[begin:end]
-        begin = end
+    def __init__(self, base: Base, album: Album):
+        super().__init__(base.tokenizer, base.processor, first=base.vocabulary, picture=album.places)
+        self.base, self.album = base, album
 
 
 def batch(lines: Sequence[Line], *, pad: int, album: Album | None = None) -> dict[str, Tensor]:

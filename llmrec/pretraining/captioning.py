@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from llmrec.errors import LlmrecError
-from llmrec.modeling.transcript import Line, of_like_length
 from llmrec.pretraining import probes
 from llmrec.pretraining.captions import Captions
 from llmrec.pretraining.recipe import CaptionRecipe
 from llmrec.pretraining.speaker import Speaker
 from llmrec.progress import Progress
+from llmrec.script import Line, of_like_length
 
 TOGETHER = 64  # pictures in a step of the projector alone
 WARM = 0.1  # share of the steps in which the rate rises

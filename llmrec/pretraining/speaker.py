@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from llmrec.modeling.adapters import language_model
 from llmrec.modeling.projector import Projection
-from llmrec.modeling.ranker import IGNORED
-from llmrec.modeling.transcript import Line, Transcriber, batch, of_like_length
+from llmrec.modeling.transcript import Transcriber, batch
+from llmrec.script import IGNORED, Line, of_like_length
 
 BEFORE, AFTER = "Item:", "\n"  # a picture at the very beginning would be what every later word rests its eyes on
 Fact = tuple[str, str]

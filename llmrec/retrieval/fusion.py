@@ -115,15 +115,26 @@ def learn(parts: Sequence[Retriever], split: Split, *, seed: int = 0, progress: 
         lists, _ = _lists(parts, [history for history, _ in chunk])
         for person, (_, target) in enumerate(chunk):
             items, table = features([Candidates(one.items[person], one.scores[person]) for one in lists])
-            at = int(np.searchsorted(items, target))
-            if at < len(items) and items[at] == target:
-                table[[0, at]] = table[[at, 0]]  # the target is the first of each list
-                tables.append(table)
+            tables += target_first(items, table, target)
+    weights = fit(tables)
+    return Fusion(parts) if weights is None else Fusion(parts, weights, name="learned fusion")
+
+
+def target_first(items: npt.NDArray[np.int64], table: Table, target: int) -> list[Table]:
+    """One list's features with the right item's in the first row; none where it is not on the list."""
+    at = int(np.searchsorted(items, target))
+    if at == len(items) or items[at] != target:
+        return []
+    table[[0, at]] = table[[at, 0]]
+    return [table]
+
+
+def fit(tables: Sequence[Table]) -> npt.NDArray[np.float64] | None:
+    """Weights of the features, from lists whose first row is the right item; nothing where they are too few."""
     if len(tables) < FEWEST:
-        return Fusion(parts)
+        return None
     chances = {steadiness: _held_out(tables, steadiness) for steadiness in STEADINESS}
-    chosen = min(chances, key=lambda one: chances[one])
-    return Fusion(parts, _weights(tables, chosen), name="learned fusion")
+    return _weights(tables, min(chances, key=lambda one: chances[one]))
 
 
 def _held_out(tables: Sequence[Table], steadiness: float) -> float:

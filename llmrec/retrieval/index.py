@@ -192,7 +192,7 @@ class Index:
         lists = [self.store.words(query, fusion.DEEP, where=where)]
         for kind, vector in self._asked(query).items():
             lists.append(self.store.near(vector, kind, fusion.DEEP, where=where))
-        return _merged(lists, count)
+        return merged(lists, count)
 
     def upsert(
         self,
@@ -456,7 +456,7 @@ def _load(folder: Path, info: Mapping[str, Any]) -> Index:
     )
 
 
-def _merged(lists: Sequence[Hits], count: int) -> Hits:
+def merged(lists: Sequence[Hits], count: int) -> Hits:
     """The best of several lists of one query, by their ranks; the names decide between equals."""
     names = sorted({item for one in lists for item in one.items})
     place = {item: number for number, item in enumerate(names)}

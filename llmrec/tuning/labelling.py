@@ -17,10 +17,11 @@ from llmrec.errors import InputError
 from llmrec.examples import ExampleSource
 from llmrec.log import Codes
 from llmrec.modeling.ranker import Ranker
-from llmrec.modeling.transcript import Line, Transcriber, batch, of_like_length
+from llmrec.modeling.transcript import Transcriber, batch
 from llmrec.progress import Progress
 from llmrec.prompts import Template, Turn
 from llmrec.retrieval.retriever import Floats, Retriever, best, leave_out
+from llmrec.script import Line, of_like_length
 from llmrec.tasks import Draft, Happening, finish
 from llmrec.tuning.material import written
 

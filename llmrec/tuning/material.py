@@ -13,9 +13,10 @@ from llmrec.dataset import Dataset
 from llmrec.examples import ExampleSource
 from llmrec.features import Features
 from llmrec.log import Codes
-from llmrec.modeling.transcript import Line, Transcriber, of_like_length
+from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
 from llmrec.prompts import Prompts, Turn
+from llmrec.script import Line, of_like_length
 from llmrec.shelf import WORD, Piece, Word, numbered
 from llmrec.splits import TRAIN, Split
 from llmrec.tokens import TokenMeter
@@ -58,13 +59,7 @@ class Walks:
     def line(self, items: Sequence[int], wording: int = 0, *, learn: bool = False) -> Line:
         """One history as a line; without items it ends where the first would stand."""
         template = self._wordings[wording % len(self._wordings)]
-        marks = [numbered(code, WORD) for code in items]
-        context = {"domain": self._domain, "history": marks, "word": numbered(0, WORD)}
-        text = template.render({name: context[name] for name in template.needs}).prompt[-1].text
-        if items:
-            return self._write.walk(text, learn=learn)
-        opening = self._write.walk(text + numbered(0, WORD))
-        return Line(opening.tokens[:-1], opening.labels[:-1])
+        return self._write.history(template, self._domain, items, learn=learn)
 
     @cached_property
     def openings(self) -> tuple[int, ...]:

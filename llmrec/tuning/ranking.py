@@ -11,7 +11,8 @@ import torch
 from llmrec.log import Codes
 from llmrec.modeling.light import Teacher
 from llmrec.modeling.ranker import Ranker
-from llmrec.modeling.transcript import batch, of_like_length
+from llmrec.modeling.transcript import batch
+from llmrec.script import of_like_length
 from llmrec.tuning.material import Walks
 
 Floats = npt.NDArray[np.float32]

@@ -5,6 +5,7 @@ adapter/           PEFT's adapter (none when the model was frozen; the whole lan
 words.safetensors  the projectors of item words
 bank.safetensors   the items' content, items.parquet their ids
 reader.safetensors the light reader that taught the words, with its tables of these items (none without words.warm)
+features.json      what reviewers agree on of each item, which explanations are held against (none without talks)
 prompts/           the templates that it was tuned with
 tensorboard/       what was logged, with trainer.report_to=tensorboard
 checkpoints/       where a run that was stopped goes on from; gone when it is whole

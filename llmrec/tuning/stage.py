@@ -14,6 +14,7 @@ from accelerate import PartialState
 from llmrec.artifact import write_json
 from llmrec.environment import device_for, versions
 from llmrec.errors import InputError
+from llmrec.features import FILE as FEATURES
 from llmrec.metrics import gains
 from llmrec.modeling.adapters import language_model
 from llmrec.modeling.album import Album
@@ -37,7 +38,7 @@ from llmrec.tuning.warm import warm_up
 log = logging.getLogger(__name__)
 
 STARTED = "recipe.json"
-HOLDS = {MANIFEST, STARTED, CHECKPOINTS, EVENTS, PROMPTS, ADAPTER, WORDS, READER, FILE, ITEMS}
+HOLDS = {MANIFEST, STARTED, CHECKPOINTS, EVENTS, PROMPTS, ADAPTER, WORDS, READER, FILE, ITEMS, FEATURES}
 
 
 def tune(
@@ -159,6 +160,8 @@ def tune(
         save_weights(ranker, recipe.out)
         if ranker.teacher:
             ranker.teacher.save(recipe.out)
+        if material.talks:
+            material.features.save(recipe.out, bank.ids.to_list())
         write_json(recipe.out / MANIFEST, manifest)
         shutil.rmtree(recipe.out / CHECKPOINTS, ignore_errors=True)
         (recipe.out / STARTED).unlink(missing_ok=True)

@@ -7,8 +7,9 @@ import torch
 
 from llmrec.features import Features
 from llmrec.modeling.ranker import Ranker
-from llmrec.modeling.transcript import Line, Transcriber, of_like_length
+from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
+from llmrec.script import Line, of_like_length
 
 TRIES = 4
 WARMTH = 0.8  # temperature of what is asked again

@@ -1,0 +1,69 @@
+"""Which items a merged model knows, and by which token: read from its folder without its weights."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from llmrec.artifact import read_json
+from llmrec.errors import InputError
+
+INDEX = "model.safetensors.index.json"
+
+
+@dataclass(frozen=True)
+class StockWords:
+    """Which items a stock folder knows: item number i is the token id `first + i`.
+
+    A row without an item is None when it never had one, and empty when its item was removed.
+    """
+
+    first: int
+    ids: tuple[str | None, ...]
+
+    def tokens(self) -> dict[str, int]:
+        """The token id of each item."""
+        return {item: self.first + number for number, item in enumerate(self.ids) if item}
+
+    def free(self) -> list[int]:
+        """The rows for new items; those of removed items come last, for an old prompt may still speak of them."""
+        return sorted((number for number, item in enumerate(self.ids) if not item), key=lambda n: self.ids[n] == "")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the file of the tables says about itself."""
+
+    words: StockWords
+    read: str
+    write: str
+    scale: float
+    """What the model multiplies an input row with, which is therefore divided by it here."""
+
+
+def read_words(folder: Path) -> StockWords:
+    """Which items a stock folder knows."""
+    return open_tables(folder)[1].words
+
+
+def weight_index(folder: Path) -> dict[str, Any]:
+    """Which file of a stock folder holds which weight."""
+    kind, remedy = "a model with item words", "Write one with: llmrec merge RUN --out MODEL"
+    return read_json(folder, INDEX, kind=kind, remedy=remedy)
+
+
+def open_tables(folder: Path) -> tuple[Path, Tables]:
+    """The file that the index names for the tables, and what it says about itself."""
+    named = {name for name in weight_index(folder)["weight_map"].values() if name.startswith("items-")}
+    if len(named) != 1:
+        raise InputError(
+            f"{folder} is a model without item words: its index names no items-….safetensors. "
+            "Write one with: llmrec merge RUN --out MODEL"
+        )
+    path = Path(folder) / named.pop()
+    with safe_open(path, "np") as file:
+        about = json.loads(file.metadata()["items"])
+    words = StockWords(about["first"], tuple(about["ids"]))
+    return path, Tables(words, about["input"], about["output"], about["scale"])

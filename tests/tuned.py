@@ -1,0 +1,48 @@
+"""A tuned run of a small shop, and the merged model of it: real ones, made once for all tests that only read them."""
+
+from pathlib import Path
+
+from shops import shop
+from tiny_models import tiny_model
+
+from llmrec.config import build
+from llmrec.merge import merge
+from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.sasrec import SasRecRecipe
+from llmrec.tuning.recipe import TuningRecipe
+from llmrec.tuning.stage import tune
+
+ROOT = Path(__file__).parent.parent
+SPARE = 3
+
+
+def small_index(folder: Path) -> Index:
+    """An index of the small shop, with pictures."""
+    recipe = IndexRecipe(sasrec=SasRecRecipe(width=8, epochs=1), text_width=16, picture_width=8)
+    return make_index(shop(folder / "shop"), folder / "index", recipe)
+
+
+def small_run(index: Index, folder: Path) -> Path:
+    """A tiny LLaVA, tuned for a moment on walks and conversations."""
+    content = {
+        "model": str(tiny_model("llava", folder / "model")),
+        "index": str(index.folder),
+        "out": str(folder / "run"),
+        "prompts": str(ROOT / "prompts"),
+        "quantization": "none",
+        "dtype": "float32",
+        "device": "cpu",
+        "words": {"collaborative": 8, "width": 32, "rank": 16},
+        "walks": {"passes": 4},
+        "talks": {"count": 8, "examples": {"budget": 4096, "candidates": 3}},
+        "watch": 0,
+        "trainer": {"disable_tqdm": True},
+    }
+    tune(build(TuningRecipe, content))
+    return folder / "run"
+
+
+def small_model(run: Path, folder: Path) -> Path:
+    """The merged model of a run."""
+    merge(run, folder / "model", dtype="float32", spare=SPARE)
+    return folder / "model"
