@@ -1,0 +1,1 @@
+"""What stands between people and the models: it understands what they ask, and answers."""
