@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "llmrec"
 LINES = (
     {"__main__"},
     {"cli", "sft"},
+    {"gateway"},
     {"tables"},
     {"evaluation"},
     {"merge", "refresh", "recommender"},

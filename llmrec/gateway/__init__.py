@@ -1,0 +1,1 @@
+"""The gateway: what stands between any OpenAI client and the engine."""
