@@ -1,7 +1,9 @@
-"""What several tests share: a small shop, the repository's prompts, the starter's tokenizer."""
+"""What several tests share: a small shop, the repository's prompts, the starter's tokenizer, a PostgreSQL server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import postgres
 import pytest
 from shops import shop
 
@@ -30,3 +32,11 @@ def prompts() -> Prompts:
 @pytest.fixture(scope="session")
 def meter() -> TokenMeter:
     return TokenMeter(load_tokenizer("starter"), picture_tokens=9)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    with postgres.running() as server:
+        if server is None:
+            pytest.skip("no PostgreSQL server is installed here (Debian: apt-get install postgresql)")
+        yield server
