@@ -169,6 +169,15 @@ def print_captions(info: Mapping[str, Any]) -> None:
     Console().print(table)
 
 
+def print_keys(known: Mapping[str, Mapping[str, Any]]) -> None:
+    """The keys of a gateway by name, with what they may do."""
+    table = Table("key", "roles", "people", "requests a minute")
+    for name, key in known.items():
+        people = f"{escape(key['people'])}…" if key["people"] else "all"
+        table.add_row(name, ", ".join(key["roles"]), people, f"{key['rate']:,}" if key["rate"] else "no limit")
+    Console().print(table)
+
+
 def print_verified(told: dict[str, Any]) -> None:
     """How far adapter, merged and served model lie apart."""
     table = Table("log-probabilities of items", "mean difference", "largest", "of the first ten shared")

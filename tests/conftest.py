@@ -1,7 +1,9 @@
-"""What several tests share: a small shop, the repository's prompts, the starter's tokenizer."""
+"""What several tests share: a small shop, the repository's prompts, the starter's tokenizer, a PostgreSQL server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import postgres
 import pytest
 from shops import shop
 
@@ -55,3 +57,11 @@ def tuned_model(tuned_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     from tuned import small_model
 
     return small_model(tuned_run, tmp_path_factory.mktemp("tuned"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    with postgres.running() as server:
+        if server is None:
+            pytest.skip("no PostgreSQL server is installed here (Debian: apt-get install postgresql)")
+        yield server

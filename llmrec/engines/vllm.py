@@ -1,6 +1,5 @@
 """vLLM as a process of its own: started on loopback, waited for, ended by its id and with its parent."""
 
-import ctypes
 import importlib.util
 import json
 import os
@@ -31,6 +30,14 @@ NEEDED: Mapping[str, Any] = {
 """What llmrec's own requests rely on, whatever else is set."""
 PLAIN: Mapping[str, Any] = {"enforce-eager": True, "max-num-seqs": 8}
 """For a short while, as to verify a merged model: up in half the time."""
+
+WITH_PARENT = """
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Has the system end a process when the one that started it is gone, however it went; it outlives the exec."""
 
 
 def installed() -> bool:
@@ -64,7 +71,9 @@ class Vllm:
         self.folder, self.log, self.port = folder, log, port or free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         # The `vllm` command of the CPU package does not start; the module does.
-        self._command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+        module = ["-m", "vllm.entrypoints.openai.api_server"]
+        start = [sys.executable, *module] if sys.platform != "linux" else [sys.executable, "-c", WITH_PARENT, *module]
+        self._command = [*start, "--model", str(folder)]
         self._command += options({**(arguments or {}), **NEEDED, "port": self.port})
         self._environment = {"VLLM_CPU_KVCACHE_SPACE": "1", **os.environ, **QUIET, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,7 +88,6 @@ class Vllm:
                 stderr=subprocess.STDOUT,
                 env=self._environment,
                 start_new_session=True,  # a Ctrl-C is for us: streams are finished first
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
 
     @property
@@ -149,9 +157,3 @@ def vllm(folder: Path, *, dtype: str, length: int, log: Path, progress: Progress
         yield process.address
     finally:
         process.stop()
-
-
-def _die_with_parent() -> None:
-    """Have the system end this process when the one that started it is gone, however it went."""
-    die = 1  # PR_SET_PDEATHSIG
-    ctypes.CDLL(None).prctl(die, signal.SIGTERM)

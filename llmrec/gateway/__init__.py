@@ -1,1 +1,1 @@
-"""What stands between people and the models: it understands what they ask, and answers."""
+"""The gateway: recommendations, explanations and chat over HTTP, in the form that OpenAI clients speak."""

@@ -1,0 +1,478 @@
+"""The gateway's routes."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import polars as pl
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+
+from llmrec import __version__
+from llmrec.engines.engine import EngineDown, Prompt
+from llmrec.gateway import chat, faults
+from llmrec.gateway.access import Key, Keys, Limiter, Role
+from llmrec.gateway.answering import shown, spaced
+from llmrec.gateway.desk import Desk, Ranked, Wanted
+from llmrec.gateway.events import Event, Events
+from llmrec.gateway.faults import Refusal
+from llmrec.gateway.limits import Guard, Limits, Load
+from llmrec.gateway.metrics import Counted, Metrics
+from llmrec.gateway.names import Names
+from llmrec.gateway.people import Known, People
+from llmrec.gateway.wire import (
+    ChatRequest,
+    CompletionRequest,
+    EventsRequest,
+    ExplanationRequest,
+    ForSomebody,
+    ItemRequest,
+    RecommendationRequest,
+    SearchRequest,
+    picture_of,
+)
+from llmrec.pictures import suffix
+
+log = logging.getLogger(__name__)
+
+AGAIN = 1.0  # seconds between two attempts to be ready
+UPLOADED_FIELDS = ("title", "description", "categories", "brand", "price")
+
+
+@dataclass
+class Gateway:
+    """Everything that the routes need."""
+
+    desk: Desk
+    people: People
+    events: Events
+    keys: Keys
+    names: Names
+    model: str = "llmrec"
+    limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=Metrics)
+    load: Load = field(default_factory=Load)
+    limiter: Limiter = field(default_factory=Limiter)
+    ready: bool = False
+    """Whether everything has been asked once."""
+    started: int = field(default_factory=lambda: int(time.time()))
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def known(self, asked: ForSomebody, key: Key) -> Known:
+        """What is known of whom a request is for."""
+        if asked.user is not None:
+            key.require_person(asked.user)
+        if asked.history is not None:
+            past = await self.past(asked.user) if asked.user else Known()
+            return Known(asked.history, past.dismissed)
+        return await self.past(asked.user)
+
+    async def past(self, person: str | None) -> Known:
+        """What is known of a person."""
+        with self.metrics.stage("person"):
+            return await asyncio.to_thread(self.people.known, person)
+
+
+def make_app(
+    gateway: Gateway, starting: Callable[[], Awaitable[None]] | None = None, settled: Callable[[], None] | None = None
+) -> FastAPI:
+    """The app of a gateway; `starting` is run at its start, and `settled` once everything has been asked once."""
+
+    @asynccontextmanager
+    async def living(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(_begin(gateway, starting, settled))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, *gateway.background, return_exceptions=True)
+            await gateway.desk.engine.close()
+            await asyncio.to_thread(gateway.events.close)
+
+    app = FastAPI(
+        title="llmrec",
+        version=__version__,
+        summary="Recommendations with reasons, as data and in conversation.",
+        lifespan=living,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+    )
+    gateway.desk.note = gateway.metrics.took
+    faults.install(app)
+    _own(app, gateway)
+    _openai(app, gateway)
+    _asking(app, gateway)
+    _items(app, gateway)
+    _people(app, gateway)
+    app.add_middleware(Counted, metrics=gateway.metrics)
+    app.add_middleware(Guard, limits=gateway.limits, load=gateway.load)
+    return app
+
+
+async def _begin(
+    gateway: Gateway, starting: Callable[[], Awaitable[None]] | None, settled: Callable[[], None] | None
+) -> None:
+    """Ask everything once, again and again until it works."""
+    if starting:
+        await starting()
+    while not gateway.ready:
+        try:
+            await gateway.desk.warm()
+            gateway.ready = True
+        except EngineDown:  # it is starting
+            await asyncio.sleep(AGAIN)
+        except Exception as error:  # whatever else is not there yet; it is said, and tried again
+            log.warning("not ready yet: %s", error)
+            await asyncio.sleep(AGAIN)
+    if settled:
+        settled()
+
+
+def _allowed(gateway: Gateway, role: Role) -> Callable[[Request], Key]:
+    """A dependency: the key of a request, if it has a role."""
+
+    def check(request: Request) -> Key:
+        key = gateway.keys.check(request.headers.get("authorization"))
+        request.scope.setdefault("state", {})["key"] = key.name
+        gateway.limiter.take(key)
+        key.require(role)
+        return key
+
+    return check
+
+
+def _own(app: FastAPI, gateway: Gateway) -> None:
+    """How the gateway itself is."""
+
+    @app.get("/healthz", tags=["health"], summary="Whether the process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive", "version": __version__}
+
+    @app.get("/readyz", tags=["health"], summary="Whether requests are served", responses={503: {}})
+    async def readyz() -> JSONResponse:
+        engine, events = await asyncio.gather(gateway.desk.engine.ready(), asyncio.to_thread(gateway.events.ready))
+        # Once warm it stays ready: without the engine it still ranks, by the retriever.
+        told = {"ready": gateway.ready, "engine": engine, "events": events}
+        return JSONResponse(told, status_code=200 if gateway.ready else 503)
+
+    @app.get("/metrics", tags=["health"], summary="Figures for Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        await gateway.metrics.look(gateway.desk.engine, gateway.load)
+        return Response(gateway.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _openai(app: FastAPI, gateway: Gateway) -> None:
+    """What OpenAI's clients ask for."""
+    reads = Depends(_allowed(gateway, "read"))
+    card = {"id": gateway.model, "object": "model", "created": gateway.started, "owned_by": "llmrec"}
+
+    def check_model(name: str) -> None:
+        if name != gateway.model:
+            raise Refusal(
+                404,
+                f"There is no model {name[:100]!r} here. The model is {gateway.model!r}",
+                code="model_not_found",
+                param="model",
+            )
+
+    @app.get("/v1/models", tags=["openai"], summary="The model that is served")
+    async def models(_: Annotated[Key, reads]) -> dict[str, Any]:
+        return {"object": "list", "data": [card]}
+
+    @app.get("/v1/models/{model}", tags=["openai"], summary="The model that is served")
+    async def model(model: str, _: Annotated[Key, reads]) -> dict[str, Any]:
+        check_model(model)
+        return card
+
+    @app.post("/v1/chat/completions", tags=["openai"], summary="A conversation", response_model=None)
+    async def completions(request: ChatRequest, key: Annotated[Key, reads]) -> Response:
+        check_model(request.model)
+        if request.user is not None:
+            key.require_person(request.user)
+        known = await gateway.past(request.user)
+        made = await chat.reply(request, known, gateway.desk, gateway.names)
+        if made.told.fallback:
+            gateway.metrics.fell_back("chat")
+        if request.stream:
+            return _events(chat.streamed(request, made, gateway.model, gateway.desk))
+        with gateway.metrics.stage("write"):
+            return JSONResponse(await chat.whole(request, made, gateway.model, gateway.desk))
+
+    @app.post("/v1/completions", tags=["openai"], summary="The bare model", response_model=None)
+    async def complete(request: CompletionRequest, _: Annotated[Key, reads]) -> Response:
+        check_model(request.model)
+        script = gateway.desk.served.script
+        tokens = [*script.start, *await asyncio.to_thread(script.words, request.prompt)]
+        if len(tokens) + request.max_tokens > gateway.desk.served.length:
+            raise Refusal(
+                400,
+                f"The prompt of {len(tokens):,} tokens and max_tokens={request.max_tokens:,} are more than the model's "
+                f"{gateway.desk.served.length:,}",
+                code="context_length_exceeded",
+            )
+        pieces = gateway.desk.engine.write(
+            Prompt(tuple(tokens)), longest=request.max_tokens, temperature=request.temperature
+        )
+        head = {
+            "id": f"cmpl-{secrets.token_hex(12)}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": gateway.model,
+        }
+
+        def choices(text: str, finish: str | None) -> list[dict[str, Any]]:
+            return [{"index": 0, "text": text, "logprobs": None, "finish_reason": finish}]
+
+        async def streamed() -> AsyncIterator[str]:
+            try:
+                async for piece in pieces:
+                    yield chat.event({**head, "choices": choices(piece, None)})
+                yield chat.event({**head, "choices": choices("", "stop")})
+                yield "data: [DONE]\n\n"
+            except Exception as error:
+                yield chat.event(faults.content(faults.as_refusal(error)))
+
+        if request.stream:
+            return _events(streamed())
+        text = "".join([piece async for piece in pieces])
+        said = gateway.desk.served.count(text)
+        usage = {"prompt_tokens": len(tokens), "completion_tokens": said, "total_tokens": len(tokens) + said}
+        return JSONResponse({**head, "choices": choices(text, "stop"), "usage": usage})
+
+
+def _asking(app: FastAPI, gateway: Gateway) -> None:
+    """Rankings, explanations and searches as data."""
+    reads = Depends(_allowed(gateway, "read"))
+
+    async def told(ranked: Ranked, known: Known, reasons: bool) -> list[dict[str, Any]]:
+        entries = await asyncio.to_thread(gateway.desk.book.get, [place.item for place in ranked.places])
+        return [
+            shown(
+                entries[place.item], place, gateway.desk.because(known.taken, entries[place.item]) if reasons else None
+            )
+            for place in ranked.places
+            if place.item in entries
+        ]
+
+    @app.post("/v1/recommendations", tags=["llmrec"], summary="Items for a person, best first")
+    async def recommendations(request: RecommendationRequest, key: Annotated[Key, reads]) -> dict[str, Any]:
+        known = await gateway.known(request, key)
+        wanted = Wanted(
+            history=known.taken,
+            words=request.query.strip(),
+            picture=await asyncio.to_thread(picture_of, request.picture) if request.picture else None,
+            like=request.like,
+            where=request.where,
+            leave_out=known.dismissed | frozenset(request.exclude),
+            count=request.k,
+            diversity=request.diversity,
+        )
+        ranked = await gateway.desk.rank(wanted)
+        if ranked.fallback:
+            gateway.metrics.fell_back("recommendations")
+        return {
+            "object": "llmrec.recommendations",
+            "model": gateway.model,
+            "user": request.user,
+            "items": await told(ranked, known, request.reasons),
+            "candidates": ranked.candidates,
+            "cold": ranked.cold,
+            "fallback": ranked.fallback,
+            "empty": ranked.empty,
+        }
+
+    @app.post("/v1/explanations", tags=["llmrec"], summary="Why an item fits a person", response_model=None)
+    async def explanations(request: ExplanationRequest, key: Annotated[Key, reads]) -> Response:
+        known = await gateway.known(request, key)
+        entries = await asyncio.to_thread(gateway.desk.book.get, [request.item])
+        if request.item not in entries:
+            raise _no_item(request.item)
+        sentences = gateway.desk.explain(known.taken, entries[request.item])
+        await gateway.desk.awake()  # an engine that is down is an error and no broken stream
+        because = gateway.desk.because(known.taken, entries[request.item])
+
+        async def streamed() -> AsyncIterator[str]:
+            try:
+                yield chat.event({"item": request.item, "because": because})
+                async for sentence in spaced(sentences):
+                    yield chat.event({"text": sentence})
+                yield "data: [DONE]\n\n"
+            except Exception as error:
+                yield chat.event(faults.content(faults.as_refusal(error)))
+
+        if request.stream:
+            return _events(streamed())
+        text = " ".join([sentence async for sentence in sentences])
+        return JSONResponse(
+            {
+                "object": "llmrec.explanation",
+                "model": gateway.model,
+                "user": request.user,
+                "item": shown(entries[request.item]),
+                "because": because,
+                "text": text,
+            }
+        )
+
+    @app.post("/v1/search", tags=["llmrec"], summary="Items for words or a picture, the same for everybody")
+    async def search(request: SearchRequest, _: Annotated[Key, reads]) -> dict[str, Any]:
+        picture = await asyncio.to_thread(picture_of, request.picture) if request.picture else None
+        hits = await asyncio.to_thread(
+            gateway.desk.search, request.query.strip(), picture, request.k, where=request.where
+        )
+        entries = await asyncio.to_thread(gateway.desk.book.get, hits.items)
+        found = [
+            {**shown(entries[item]), "score": float(score)}
+            for item, score in zip(hits.items, hits.scores, strict=True)
+            if item in entries
+        ]
+        return {"object": "llmrec.search", "items": found}
+
+
+def _items(app: FastAPI, gateway: Gateway) -> None:
+    """The catalogue, while it is served."""
+    reads, owns = Depends(_allowed(gateway, "read")), Depends(_allowed(gateway, "admin"))
+
+    @app.get("/v1/items", tags=["items"], summary="Items by their ids")
+    async def several(
+        _: Annotated[Key, reads], item: Annotated[list[str], Query(min_length=1, max_length=100)]
+    ) -> dict[str, Any]:
+        entries = await asyncio.to_thread(gateway.desk.book.get, item)
+        return {"object": "list", "data": [_whole(entries[one]) for one in dict.fromkeys(item) if one in entries]}
+
+    @app.get("/v1/items/{item}", tags=["items"], summary="One item")
+    async def one(item: str, _: Annotated[Key, reads]) -> dict[str, Any]:
+        entries = await asyncio.to_thread(gateway.desk.book.get, [item])
+        if item not in entries:
+            raise _no_item(item)
+        return _whole(entries[item])
+
+    @app.get("/v1/items/{item}/picture", tags=["items"], summary="Its picture", response_class=FileResponse)
+    async def picture(item: str, _: Annotated[Key, reads]) -> FileResponse:
+        entries = await asyncio.to_thread(gateway.desk.book.get, [item])
+        if item not in entries:
+            raise _no_item(item)
+        path = entries[item].image
+        if path is None:
+            raise Refusal(404, f"The item {item[:100]!r} has no picture", code="no_picture")
+        kind = suffix(path).replace("jpg", "jpeg")
+        return FileResponse(path, media_type=f"image/{kind}", headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.put("/v1/items/{item}", tags=["items"], summary="Add an item, or replace it", status_code=200)
+    async def put(item: str, request: ItemRequest, _: Annotated[Key, owns]) -> dict[str, Any]:
+        if not 0 < len(item) <= 256 or "\x00" in item:
+            raise Refusal(422, "An item's id has 1 to 256 characters and no NUL", param="item")
+        layout = gateway.desk.index.store.layout
+        odd = [name for name in request.model_extra or {} if name not in layout.types]
+        if odd:
+            raise Refusal(
+                422, f"The catalogue has no field {odd[0][:60]!r}. It has {', '.join(layout.types)}", param=odd[0][:60]
+            )
+        given = await asyncio.to_thread(picture_of, request.picture) if request.picture else None
+        async with gateway.writing:
+            entries = await asyncio.to_thread(gateway.desk.book.get, [item])
+            image = entries[item].fields.get("image") if item in entries else None
+            if given is not None:
+                image = await asyncio.to_thread(gateway.desk.book.keep, given)
+            row = {name: getattr(request, name) for name in UPLOADED_FIELDS if name in layout.types}
+            row |= {**(request.model_extra or {}), "item": item}
+            if "image" in layout.types:
+                row["image"] = image
+            frame = pl.DataFrame([row], infer_schema_length=None)
+            await asyncio.to_thread(gateway.desk.index.upsert, frame)
+            gateway.names = await asyncio.to_thread(gateway.names.refreshed, [item])
+        if given is not None:
+            _later(gateway, _look(gateway, frame, item))
+        found = await asyncio.to_thread(gateway.desk.book.get, [item])
+        return {
+            **_whole(found[item]),
+            "added": item not in entries,
+            "word": gateway.desk.served.token(item) is not None,
+        }
+
+    @app.delete("/v1/items/{item}", tags=["items"], summary="Take an item out")
+    async def delete(item: str, _: Annotated[Key, owns]) -> dict[str, Any]:
+        async with gateway.writing:
+            entries = await asyncio.to_thread(gateway.desk.book.get, [item])
+            if item not in entries:
+                raise _no_item(item)
+            await asyncio.to_thread(gateway.desk.index.remove, [item])
+            gateway.names = await asyncio.to_thread(gateway.names.refreshed, [item])
+        return {"object": "llmrec.item", "item": item, "deleted": True}
+
+
+def _people(app: FastAPI, gateway: Gateway) -> None:
+    """What people do."""
+    reads, tells = Depends(_allowed(gateway, "read")), Depends(_allowed(gateway, "events"))
+
+    @app.post("/v1/events", tags=["people"], summary="Tell what people did; each key counts once")
+    async def add(request: EventsRequest, key: Annotated[Key, tells]) -> dict[str, Any]:
+        for person in {event.user for event in request.events}:
+            key.require_person(person)
+        now = int(time.time() * 1000)
+        events = [
+            Event(one.key, one.user, one.item, one.kind, now if one.time is None else one.time, one.rating)
+            for one in request.events
+        ]
+        with gateway.metrics.stage("events"):
+            new = await asyncio.to_thread(gateway.events.add, events)
+        return {"object": "llmrec.events", "stored": sum(new), "known_before": len(new) - sum(new)}
+
+    @app.get("/v1/people/{user}/history", tags=["people"], summary="What is known of a person")
+    async def history(user: str, key: Annotated[Key, reads]) -> dict[str, Any]:
+        key.require_person(user)
+        known = await gateway.past(user)
+        return {
+            "object": "llmrec.history",
+            "user": user,
+            "taken": list(known.taken),
+            "dismissed": sorted(known.dismissed),
+        }
+
+    @app.delete("/v1/people/{user}/history", tags=["people"], summary="Forget a person")
+    async def forget(user: str, key: Annotated[Key, tells]) -> dict[str, Any]:
+        key.require_person(user)
+        await asyncio.to_thread(gateway.events.forget, user)
+        return {"object": "llmrec.history", "user": user, "deleted": True}
+
+
+def _events(pieces: AsyncIterator[str]) -> StreamingResponse:
+    async def closing() -> AsyncIterator[str]:
+        async with aclosing(pieces) as opened:  # type: ignore[type-var]
+            async for piece in opened:
+                yield piece
+
+    return StreamingResponse(closing(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+
+
+def _whole(entry: Any) -> dict[str, Any]:
+    """An item with all its fields."""
+    own = {key: value for key, value in entry.fields.items() if key != "image"}
+    return {"object": "llmrec.item", **own, **shown(entry)}
+
+
+def _no_item(item: str) -> Refusal:
+    return Refusal(404, f"There is no item {item[:100]!r} in the catalogue", code="item_not_found", param="item")
+
+
+def _later(gateway: Gateway, work: Any) -> None:
+    task = asyncio.create_task(work)
+    gateway.background.add(task)
+    task.add_done_callback(gateway.background.discard)
+
+
+async def _look(gateway: Gateway, frame: pl.DataFrame, item: str) -> None:
+    """Encode the picture of an item that was sent, so that pictures find it."""
+    try:
+        path = gateway.desk.book.picture(frame["image"][0]) if "image" in frame.columns else None
+        if path is not None:
+            async with gateway.writing:
+                await asyncio.to_thread(gateway.desk.index.upsert, frame, {item: path})
+    except Exception as error:  # the item is found by its words all the same
+        log.error("the picture of an item could not be encoded: %s", error)

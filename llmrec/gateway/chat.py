@@ -1,0 +1,206 @@
+"""Chat completions as OpenAI's clients expect them: whole or streamed, in words, as JSON, or as calls of tools."""
+
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from llmrec.gateway import faults, structured, tools
+from llmrec.gateway.answering import Told, answer, of_tools
+from llmrec.gateway.desk import Desk
+from llmrec.gateway.names import Names
+from llmrec.gateway.people import Known
+from llmrec.gateway.shown import shown_in, text_of
+from llmrec.gateway.turns import understand
+from llmrec.gateway.wire import ChatRequest, picture_of
+
+EXTRA = "llmrec"
+"""The documented extra field of a message: its items, and how they were found."""
+
+
+@dataclass
+class Reply:
+    """An answer before it has a form: its words come piece by piece, cut where the client wants them to end."""
+
+    told: Told
+    words: AsyncIterator[str]
+    calls: Sequence[dict[str, Any]] | None = None
+    finish: str = "stop"
+    said: str = ""
+
+    async def pieces(self, count: Any, longest: int | None, stops: Sequence[str]) -> AsyncIterator[str]:
+        """The words up to the first stop, or to so many tokens."""
+        hold = max((len(stop) for stop in stops), default=0)
+        waiting = ""
+        async for piece in self.words:
+            waiting += piece
+            ends = [place for stop in stops if stop and (place := waiting.find(stop)) >= 0]
+            if ends:
+                waiting = waiting[: min(ends)]
+                break
+            ready, waiting = (waiting[:-hold], waiting[-hold:]) if hold else (waiting, "")
+            if longest is not None and count(self.said + ready) > longest:
+                yield self._cut(ready, count, longest)
+                return
+            self.said += ready
+            if ready:
+                yield ready
+        if longest is not None and count(self.said + waiting) > longest:
+            yield self._cut(waiting, count, longest)
+            return
+        self.said += waiting
+        if waiting:
+            yield waiting
+
+    def _cut(self, piece: str, count: Any, longest: int) -> str:
+        self.finish = "length"
+        kept = piece
+        while kept and count(self.said + kept) > longest:
+            kept = kept[: -max(1, len(kept) // 8)]
+        self.said += kept
+        return kept
+
+
+async def reply(request: ChatRequest, known: Known, desk: Desk, names: Names) -> Reply:
+    """Understand the last turn and begin to answer it; what is wrong with the request is told here."""
+    messages = [message.model_dump(exclude_none=True) for message in request.messages]
+    _check_parts(messages)
+    if messages[-1]["role"] in ("tool", "function"):
+        return Reply(*await of_tools(*_results(messages, names), known, desk))
+    asked = understand(messages, names)
+    wanted = tools.calls(request.tools, request.tool_choice, asked)
+    if wanted:
+        return Reply(Told(asked.kind), _nothing(), wanted, "tool_calls")
+    if request.response_format is not None and request.response_format.get("type") == "json_schema":
+        structured.schema_of(request.response_format)  # a schema that is none is told before anything is done
+    pictures = [picture_of(_address(part)) for part in asked.pictures]
+    told, words = await answer(asked, known, desk, pictures)
+    return Reply(told, words)
+
+
+async def whole(request: ChatRequest, made: Reply, model: str, desk: Desk) -> dict[str, Any]:
+    """An answer in one piece."""
+    message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
+    if made.calls:
+        message["tool_calls"] = list(made.calls)
+    else:
+        async for _ in made.pieces(desk.served.count, _longest(request), _stops(request)):
+            pass
+        message["content"] = structured.formed(request.response_format, made.told.content(), made.said) or made.said
+        message[EXTRA] = made.told.content()
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": made.finish}
+    return {
+        "id": f"chatcmpl-{secrets.token_hex(12)}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [choice],
+        "usage": _usage(request, made, desk),
+    }
+
+
+async def streamed(request: ChatRequest, made: Reply, model: str, desk: Desk) -> AsyncIterator[str]:
+    """An answer as server-sent events; what goes wrong on the way is an event of its own, and the last one."""
+    head = {
+        "id": f"chatcmpl-{secrets.token_hex(12)}",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": model,
+    }
+
+    def chunk(delta: Mapping[str, Any], finish: str | None = None) -> str:
+        choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+        return event({**head, "choices": choices})
+
+    try:
+        if made.calls:
+            yield chunk({"role": "assistant", "content": None})
+            for place, call in enumerate(made.calls):
+                yield chunk({"tool_calls": [{"index": place, **call}]})
+        elif request.response_format and request.response_format.get("type") != "text":
+            message = (await whole(request, made, model, desk))["choices"][0]["message"]
+            yield chunk(message)
+        else:
+            yield chunk({"role": "assistant", "content": "", EXTRA: made.told.content()})
+            async for piece in made.pieces(desk.served.count, _longest(request), _stops(request)):
+                yield chunk({"content": piece})
+        yield chunk({}, made.finish)
+        if (request.stream_options or {}).get("include_usage"):
+            yield event({**head, "choices": [], "usage": _usage(request, made, desk)})
+        yield "data: [DONE]\n\n"
+    except Exception as error:  # the status is out already: the client is told in the stream
+        yield event(faults.content(faults.as_refusal(error)))
+
+
+def event(content: Mapping[str, Any]) -> str:
+    """One server-sent event."""
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
+
+
+def _results(messages: Sequence[Mapping[str, Any]], names: Names) -> tuple[list[str], str]:
+    """The items in the results of tools behind the last user message, and the text of an explanation."""
+    found: list[str] = []
+    text = ""
+    for message in reversed(messages):
+        if message["role"] not in ("tool", "function"):
+            break
+        found = [*(item for item in shown_in(message, names) if item), *found]
+        with suppress(ValueError, RecursionError):
+            content = json.loads(text_of(message))
+            if isinstance(content, Mapping) and isinstance(content.get("text"), str):
+                text = content["text"]
+    return found, text
+
+
+def _check_parts(messages: Sequence[Mapping[str, Any]]) -> None:
+    """Content is text and pictures; what only the engine knows is refused."""
+    for number, message in enumerate(messages):
+        content = message.get("content")
+        if not isinstance(content, list):
+            continue
+        for place, part in enumerate(content):
+            where = f"messages.{number}.content.{place}"
+            kind = part.get("type")
+            if kind not in ("text", "image_url"):
+                raise faults.Refusal(422, f"{where} is a {str(kind)[:40]!r}. Send text or image_url", param=where)
+            if kind == "text" and not isinstance(part.get("text"), str):
+                raise faults.Refusal(422, f"{where}.text is missing", param=where)
+            if set(part) - {"type", "text", "image_url"}:
+                odd = min(set(part) - {"type", "text", "image_url"})
+                raise faults.Refusal(422, f"{where}.{odd[:40]} is the engine's own and cannot be set", param=where)
+            if kind == "image_url":
+                _address(part, where)
+
+
+def _address(part: Mapping[str, Any], where: str = "image_url") -> str:
+    held = part.get("image_url")
+    address = held.get("url") if isinstance(held, Mapping) else held
+    if not isinstance(address, str):
+        raise faults.Refusal(422, f"{where}.image_url.url is missing", param=where)
+    return address
+
+
+def _longest(request: ChatRequest) -> int | None:
+    return request.max_completion_tokens or request.max_tokens
+
+
+def _stops(request: ChatRequest) -> list[str]:
+    return [request.stop] if isinstance(request.stop, str) else list(request.stop or ())
+
+
+def _usage(request: ChatRequest, made: Reply, desk: Desk) -> dict[str, int]:
+    asked = 0
+    for message in request.messages:
+        content = message.content
+        texts = [content] if isinstance(content, str) else [str(part.get("text", "")) for part in content or ()]
+        asked += sum(desk.served.count(text) for text in texts)
+    said = desk.served.count(made.said)
+    return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
+
+
+async def _nothing() -> AsyncIterator[str]:
+    return
+    yield ""

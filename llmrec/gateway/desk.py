@@ -1,0 +1,307 @@
+"""Ranks for a person: candidates from the index, scored by the engine in one pass; without it, the retriever alone."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from llmrec.engines.engine import Engine, EngineDown
+from llmrec.features import SENTENCE, words_of
+from llmrec.gateway.book import Book, Entry
+from llmrec.gateway.model import Served
+from llmrec.pictures import picture_fault, suffix
+from llmrec.retrieval.fusion import STEADY
+from llmrec.retrieval.index import Index, merged
+from llmrec.retrieval.reranking import FIRST
+from llmrec.retrieval.store import Hits
+
+T = TypeVar("T")
+
+TRIES, WARMTH = 3, 0.8
+"""How often an explanation is asked for that says only what is known, and how freely after the first time."""
+LONGEST = 80  # tokens of one explanation
+REMEMBERED = 1_000  # items of a history that the retriever looks at
+SAID = 3  # words of a short reason
+REST = 2.0  # seconds in which an engine that did not answer is not asked again
+
+WHY_NOT = "The model did not answer in time, so this is the retriever's own order."
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for: for whom, like what, and within which bounds."""
+
+    history: Sequence[str] = ()
+    """What the person took, oldest first."""
+    words: str = ""
+    picture: bytes | None = None
+    like: Sequence[str] = ()
+    """Items that the answer should be like."""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    leave_out: frozenset[str] = frozenset()
+    count: int = 10
+    diversity: float = 0.0
+    """0 takes the best as they are; 1 takes care above all that they differ."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether something is asked for beside what the person's history tells."""
+        return bool(self.words or self.picture or self.like)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An item in its place, and what retriever and model add to its score."""
+
+    item: str
+    score: float
+    retriever: float
+    model: float | None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An answer: items in order, and how it came to be."""
+
+    places: Sequence[Place]
+    candidates: int
+    """How many were looked at."""
+    cold: bool
+    """Whether nothing was known of the person."""
+    fallback: str | None = None
+    """Why the model had no part in it, if it had none."""
+    empty: str | None = None
+    """Why there is nothing, if there is nothing."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each stage took."""
+
+
+@dataclass
+class Desk:
+    """Index, model and engine together."""
+
+    index: Index
+    book: Book
+    served: Served
+    engine: Engine
+    patience: float = 2.0
+    """Seconds that the engine has to score candidates."""
+    first: int = FIRST
+    note: Callable[[str, float], None] = field(default=lambda *_: None, repr=False)
+    """Told how long each stage took."""
+    _resting: float = 0.0
+
+    async def rank(self, wanted: Wanted) -> Ranked:
+        """The best items for a wish, in one forward pass."""
+        began = time.perf_counter()
+        hits = await asyncio.to_thread(self._candidates, wanted)
+        found = time.perf_counter()
+        cold = not any(item in self.served.codes or item in self.index.graphs.code for item in wanted.history)
+        if not hits.items:
+            empty = "No item meets these filters." if wanted.where else "Nothing was found."
+            return Ranked([], 0, cold, empty=empty, seconds={"retrieve": found - began})
+        scores, fallback = await self._scores(wanted.history, hits.items)
+        scored = time.perf_counter()
+        places = self._added_up(hits, scores, searched=wanted.asks)
+        if wanted.diversity > 0:
+            places = await asyncio.to_thread(self._spread, places, wanted.count, wanted.diversity)
+        seconds = {"retrieve": found - began, "score": scored - found, "order": time.perf_counter() - scored}
+        for stage, value in seconds.items():
+            self.note(stage, value)
+        return Ranked(places[: wanted.count], len(hits.items), cold, fallback, seconds=seconds)
+
+    async def explain(self, history: Sequence[str], entry: Entry) -> AsyncIterator[str]:
+        """Sentences on why an item fits, each as soon as it is whole; none names a feature that nobody knows of it.
+
+        A sentence that does is left out. Where none is left it is asked again, and after some tries what reviewers
+        agree on is said.
+        """
+        prompt = await asyncio.to_thread(self._explaining, history, entry)
+        features, sayable = self.served.features, self.served.sayable(entry)
+        said = False
+        for attempt in range(TRIES):
+            text = ""
+            pieces = self.engine.write(prompt, longest=LONGEST, temperature=WARMTH if attempt else 0.0)
+            async for piece in pieces:
+                text += piece
+                *whole, text = SENTENCE.split(text)
+                for sentence in whole:
+                    if sentence.strip() and features.kept(sentence, sayable):
+                        said = True
+                        yield sentence.strip()
+            if text.strip() and text.strip()[-1] in ".!?" and features.kept(text, sayable):
+                said = True
+                yield text.strip()
+            if said:
+                return
+        plain = features.plain(self.served.codes.get(entry.item, -1))
+        yield plain or f"{entry.title} is what people with a history like this one take."
+
+    async def weigh(self, history: Sequence[str], items: Sequence[str]) -> dict[str, Place]:
+        """The model's own log-probability of some items for a history; only of those that have a word."""
+        tokens = {item: token for item in items if (token := self.served.token(item)) is not None}
+        if not tokens:
+            return {}
+        prompt = self.served.ranking(history)
+        scores = await self._in_time(self.engine.logprobs(prompt, list(tokens.values())))
+        return {item: Place(item, score, 0.0, score) for item, score in zip(tokens, scores, strict=True)}
+
+    def because(self, history: Sequence[str], entry: Entry) -> str:
+        """A short reason that is true by the way it is made: what is said of the history and of the item as well."""
+        names = words_of(str(entry.fields.get("brand") or ""))  # a maker's name says nothing of what it is like
+        shared = [word for word in self.served.shared(history, entry.item) if word not in names][:SAID]
+        if shared:
+            return f"others speak of {_listed(shared)}, as they do of much that you took"
+        agreed = [word for word in self.served.agreed(entry.item) if word not in names][:SAID]
+        if agreed:
+            return f"others speak of {_listed(agreed)}"
+        return "people with a history like yours take it" if history else "many people take it"
+
+    async def awake(self) -> None:
+        """Raise where the engine does not answer, so that it is told before the first word."""
+        if not await self.engine.ready():
+            raise EngineDown("The engine does not answer")
+
+    async def warm(self) -> None:
+        """Ask everything once, so that nobody waits for what is loaded or compiled at the first time."""
+        items = self.index.items.to_list()[: self.first]
+        await asyncio.to_thread(self.index.search, "something for the evening", 5)
+        await asyncio.to_thread(self.index.candidates, items[:3])
+        tokens = [token for item in items if (token := self.served.token(item)) is not None]
+        await self.engine.logprobs(self.served.ranking(items[:20]), tokens)
+        entry = (await asyncio.to_thread(self.book.get, items[:1]))[items[0]]
+        prompt = await asyncio.to_thread(self._explaining, items[:5], entry)
+        async for _ in self.engine.write(prompt, longest=8):
+            pass
+
+    async def _in_time(self, asked: Awaitable[list[float]]) -> list[float]:
+        try:
+            return await asyncio.wait_for(asked, self.patience)
+        except TimeoutError as error:
+            raise EngineDown(f"The engine did not answer within {self.patience:g} seconds") from error
+
+    def _explaining(self, history: Sequence[str], entry: Entry) -> Any:
+        picture = entry.image.read_bytes() if entry.image else None
+        if picture is not None and picture_fault(picture):
+            picture = None
+        return self.served.explaining(history, entry, picture)
+
+    def _candidates(self, wanted: Wanted) -> Hits:
+        """Candidates in the retriever's order, without what is left out."""
+        history = list(wanted.history[-REMEMBERED:])
+        if not wanted.asks:
+            barred = wanted.leave_out - set(history)
+            some = self.index.candidates(history, self.first + len(barred), where=wanted.where)
+            return _without(some, barred, self.first)
+        barred = wanted.leave_out | set(history) | set(wanted.like)
+        count = self.first + len(barred)
+        lists = self._like(wanted.like, count, wanted.where)
+        if wanted.words or wanted.picture is not None:
+            lists.append(self.search(wanted.words, wanted.picture, count, where=wanted.where))
+        return _without(_fused(lists, count), barred, self.first)
+
+    def search(self, words: str, picture: bytes | None, count: int, *, where: Mapping[str, Any] | None = None) -> Hits:
+        """Items for words, a picture, or both, whoever asks."""
+        lists = [self.index.search(words, count, where=where)] if words else []
+        if picture is not None:
+            lists.append(self._pictured(picture, count, where or {}))
+        return _fused(lists, count)
+
+    def _pictured(self, picture: bytes, count: int, where: Mapping[str, Any]) -> Hits:
+        with tempfile.NamedTemporaryFile(suffix=f".{suffix(picture)}") as file:
+            file.write(picture)
+            file.flush()
+            return self.index.search(Path(file.name), count, where=where)
+
+    def _like(self, items: Sequence[str], count: int, where: Mapping[str, Any]) -> list[Hits]:
+        """What looks and what reads like some items."""
+        found = []
+        now = self.index.graphs.now()
+        allowed = now.allowed(where, items)
+        for kind in self.index.store.kinds:
+            if kind not in ("picture", "text"):
+                continue
+            vectors = now.vectors(items, kind)
+            known = vectors[np.isfinite(vectors).all(axis=1)]
+            if len(known):
+                codes, scores = now.near(known.mean(axis=0), kind, count, allowed)
+                found.append(Hits(now.names(codes), scores))
+        return found
+
+    async def _scores(self, history: Sequence[str], items: Sequence[str]) -> tuple[npt.NDArray[np.float32], str | None]:
+        """The model's score of each item, NaN where it knows none, or why there are none at all."""
+        scores = np.full(len(items), np.nan, dtype=np.float32)
+        tokens = [self.served.token(item) for item in items]
+        known = [place for place, token in enumerate(tokens) if token is not None]
+        if not known or time.monotonic() < self._resting:
+            return scores, WHY_NOT if known else None
+        try:
+            prompt = self.served.ranking(history)
+            asked = [token for token in tokens if token is not None]
+            scores[known] = await self._in_time(self.engine.logprobs(prompt, asked))
+        except EngineDown:
+            self._resting = time.monotonic() + REST
+            return scores, WHY_NOT
+        return scores, None
+
+    def _added_up(self, hits: Hits, scores: npt.NDArray[np.float32], *, searched: bool) -> list[Place]:
+        """Places by the score of retriever and model together."""
+        there = np.isfinite(scores)
+        if not there.any():
+            parts = np.stack([hits.scores.astype(np.float64), np.zeros(len(scores))], axis=1)
+        elif searched:  # what was asked for and what the person likes count the same
+            parts = np.stack([1 / (STEADY + 1 + np.arange(len(scores))), _reciprocal(scores)], axis=1)
+        else:
+            parts = self.served.weights.added_up(hits.scores, scores)
+        total = parts.sum(axis=1)
+        return [
+            Place(hits.items[at], float(total[at]), float(parts[at, 0]), float(parts[at, 1]) if there[at] else None)
+            for at in np.argsort(-total, kind="stable")
+        ]
+
+    def _spread(self, places: Sequence[Place], count: int, diversity: float) -> list[Place]:
+        """The best that also differ: each next one is worth less by its likeness to those before it."""
+        some = list(places[: max(4 * count, 20)])
+        now = self.index.graphs.now()
+        kind = "picture" if "picture" in self.index.store.kinds else next(iter(self.index.store.kinds))
+        vectors = np.nan_to_num(now.vectors([place.item for place in some], kind))
+        worth = np.array([place.score for place in some])
+        worth = (worth - worth.min()) / max(float(np.ptp(worth)), 1e-9)
+        chosen: list[int] = []
+        likeness = np.zeros(len(some))
+        while len(chosen) < min(count, len(some)):
+            value = (1 - diversity) * worth - diversity * likeness
+            value[chosen] = -np.inf
+            chosen.append(int(value.argmax()))
+            likeness = np.maximum(likeness, vectors @ vectors[chosen[-1]])
+        return [some[at] for at in chosen]
+
+
+def _without(hits: Hits, barred: frozenset[str] | set[str], count: int) -> Hits:
+    kept = [at for at, item in enumerate(hits.items) if item not in barred][:count]
+    return Hits([hits.items[at] for at in kept], hits.scores[kept])
+
+
+def _fused(lists: Sequence[Hits], count: int) -> Hits:
+    """Lists fused by their ranks; a single one keeps its own scores."""
+    if not lists:
+        return Hits([], np.zeros(0, dtype=np.float32))
+    return lists[0] if len(lists) == 1 else merged(lists, count)
+
+
+def _reciprocal(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """1 / (60 + rank) by the model's scores; nothing where there is none."""
+    found = np.zeros(len(scores))
+    known = np.flatnonzero(np.isfinite(scores))
+    found[known[np.argsort(-scores[known], kind="stable")]] = 1 / (STEADY + 1 + np.arange(len(known)))
+    return found
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

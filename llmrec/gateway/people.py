@@ -1,0 +1,52 @@
+"""What is known of a person: the rows of the log, and the events that came since."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from llmrec.dataset import Dataset
+from llmrec.gateway.events import Events
+from llmrec.log import Log
+
+
+@dataclass(frozen=True)
+class Known:
+    """A person's past."""
+
+    taken: Sequence[str] = ()
+    """Items, oldest first."""
+    dismissed: frozenset[str] = frozenset()
+    """Items that they do not want to see again."""
+
+
+class People:
+    """People of the log and of the events."""
+
+    def __init__(self, dataset: Dataset | None, events: Events):
+        self.events = events
+        self._log: Log | None = dataset.log if dataset is not None else None
+        self._timed = dataset is not None and dataset.clock == "ms"
+
+    def known(self, person: str | None) -> Known:
+        """What a person took, from the log and from events; nothing of somebody whom nobody knows."""
+        if person is None:
+            return Known()
+        live = self.events.history(person)
+        return Known([*self._logged(person, live.since), *live.taken], live.dismissed)
+
+    def _logged(self, person: str, since: int | None) -> list[str]:
+        """What the log holds; of somebody who was forgotten only what came after, and nothing without a clock."""
+        row = self._rows.get(person)
+        if row is None or self._log is None or (since is not None and not self._timed):
+            return []
+        codes = self._log.history(row).astype(np.int64)
+        if since is not None:
+            codes = codes[self._log.time[self._log.start[row] : self._log.start[row + 1]] > since]
+        found: list[str] = self._log.items.gather(codes).to_list()
+        return found
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {} if self._log is None else {user: row for row, user in enumerate(self._log.users)}

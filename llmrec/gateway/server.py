@@ -1,0 +1,178 @@
+"""Starts everything: the engine, watched and started again when it dies, and the gateway in front of it."""
+
+import asyncio
+import gc
+import json
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+
+from llmrec.engines import vllm
+from llmrec.engines.engine import Engine
+from llmrec.engines.served import OpenAIEngine
+from llmrec.errors import InputError
+from llmrec.gateway.access import Keys
+from llmrec.gateway.api import Gateway, make_app
+from llmrec.gateway.book import Book
+from llmrec.gateway.desk import Desk
+from llmrec.gateway.events import Events
+from llmrec.gateway.model import Served
+from llmrec.gateway.names import Names
+from llmrec.gateway.people import People
+from llmrec.gateway.settings import ServeRecipe
+from llmrec.retrieval.index import Index
+
+log = logging.getLogger(__name__)
+
+LOOK = 2.0  # seconds between two looks at the engine
+UNWELL = 60.0  # seconds without health after which it is ended and started again
+LONGEST_REST = 60.0  # seconds before it is started once more, at the most
+
+
+def serve(model: Path, index: Path, recipe: ServeRecipe, *, told: Callable[[str], None] = print) -> None:
+    """Serve until told to stop."""
+    keys = Keys.open(recipe.keys) if recipe.keys else Keys.none()
+    keys.require_loopback(recipe.host)
+    served, opened = Served.open(model), Index.open(index)
+    state = recipe.state or index.parent / f"{index.name}.gateway"
+    state.mkdir(parents=True, exist_ok=True)
+    engine, process = make_engine(served, recipe, state)
+    gateway = open_gateway(served, opened, engine, keys, recipe, state)
+    supervisor = Supervisor(process) if process else None
+
+    def settled() -> None:
+        gc.collect()
+        gc.freeze()  # a collection over a whole catalogue would hold up whoever asks just then
+        told(f"ready: http://{recipe.host}:{bound(server) or recipe.port}/v1 serves the model {recipe.name!r}")
+
+    app = make_app(gateway, supervisor.begin if supervisor else None, settled)
+    config = uvicorn.Config(
+        app,
+        host=recipe.host,
+        port=recipe.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=recipe.draining,
+        loop="asyncio",
+    )
+    server = uvicorn.Server(config)
+    told(f"starting {'vLLM' if process else 'the model'}; ready in a minute or two")
+    try:
+        server.run()
+    finally:
+        if process:
+            process.stop()
+
+
+def bound(server: uvicorn.Server) -> int | None:
+    """The port that a server listens on."""
+    for listening in getattr(server, "servers", ()):
+        for socket in listening.sockets:
+            return int(socket.getsockname()[1])
+    return None
+
+
+def make_engine(served: Served, recipe: ServeRecipe, state: Path) -> tuple[Engine, vllm.Vllm | None]:
+    """The engine of a recipe, and the process behind it if it was started here."""
+    if recipe.engine_url:
+        return OpenAIEngine(recipe.engine_url, name=vllm.NAME, seconds=recipe.writing), None
+    if recipe.engine == "vllm" or (recipe.engine == "auto" and vllm.installed()):
+        arguments = {"max-model-len": served.length, **recipe.vllm}
+        process = vllm.Vllm(
+            served.folder.resolve(),
+            log=state / "vllm.log",
+            arguments=arguments,
+            environment=recipe.vllm_environment,
+            port=recipe.vllm.get("port"),
+        )
+        return OpenAIEngine(process.address, name=vllm.NAME, seconds=recipe.writing), process
+    from llmrec.environment import device_for
+    from llmrec.modeling.local import LocalEngine
+
+    return LocalEngine(served.folder, device=device_for(recipe.device)), None
+
+
+def open_gateway(served: Served, index: Index, engine: Engine, keys: Keys, recipe: ServeRecipe, state: Path) -> Gateway:
+    """Everything that the routes need."""
+    try:
+        dataset = index.dataset(recipe.dataset)
+    except InputError as error:
+        if recipe.dataset:
+            raise
+        log.warning("No histories and no pictures but those of events and uploads: %s", error)
+        dataset = None
+    events = Events.open(recipe.events or f"sqlite:///{(state / 'events.sqlite').resolve()}")
+    book = Book(index.store, dataset, served.prompts, index.info["attributes"], state / "uploads")
+    desk = Desk(index, book, served, engine, patience=recipe.patience, first=recipe.candidates)
+    return Gateway(
+        desk, People(dataset, events), events, keys, Names.of(index), model=recipe.name, limits=recipe.limits
+    )
+
+
+class Supervisor:
+    """Starts vLLM, and starts it again whenever it dies or does not answer for long."""
+
+    def __init__(self, process: vllm.Vllm):
+        self.process = process
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Watch from now on."""
+        self._task = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        rest = 1.0
+        while True:
+            self.process.start()  # here: it ends with the thread that started it
+            well = await self._live()
+            rest = 1.0 if well else min(LONGEST_REST, 2 * rest)
+            log.error("vLLM has ended or does not answer; it is started again in %.0f s (%s)", rest, self.process.log)
+            await asyncio.to_thread(self.process.stop)
+            await asyncio.sleep(rest)
+
+    async def _live(self) -> bool:
+        """Wait while it starts and while it is well; says whether it ever was."""
+        loop = asyncio.get_running_loop()
+        began, well = loop.time(), False
+        last = began + vllm.START_SECONDS - UNWELL
+        while self.process.ended is None:
+            if await asyncio.to_thread(self.process.ready):
+                last, well = loop.time(), True
+            elif loop.time() - last > UNWELL:
+                break
+            await asyncio.sleep(LOOK)
+        return well
+
+
+class JsonLines(logging.Formatter):
+    """Each record as one line of JSON; what is one already stays as it is."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        said = record.getMessage()
+        if said.startswith("{"):
+            return said
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        told = {"time": time, "level": record.levelname.lower(), "from": record.name, "message": said}
+        if record.exc_info:
+            told["trace"] = self.formatException(record.exc_info)
+        return json.dumps(told, ensure_ascii=False)
+
+
+def log_as_json() -> None:
+    """Log from now on as lines of JSON, on the error stream: what the gateway does, and what others warn of."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("llmrec").setLevel(logging.INFO)
+
+
+def print_flushed(text: str) -> None:
+    """Say it at once, also into a pipe."""
+    print(text, file=sys.stdout, flush=True)
