@@ -8,7 +8,7 @@ same reader is denied one kind of knowledge after the other. People, history and
 
 examples:
   python benchmarks/ceiling.py --quick
-  python benchmarks/ceiling.py --people 300 --particles 1000
+  python benchmarks/ceiling.py --particles 4000
   python benchmarks/ceiling.py --json benchmarks/results/ceiling.json
 """
 
@@ -661,7 +661,7 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--people", type=int, default=1000, metavar="N", help="how many are asked (default: 1000)")
     parser.add_argument(
-        "--particles", type=int, default=4000, metavar="N", help="tastes drawn a person (default: 4000)"
+        "--particles", type=int, default=1000, metavar="N", help="tastes drawn a person (default: 1000)"
     )
     asked = parser.parse_args()
     size = SIZES["tiny" if asked.quick else "small"]
