@@ -1,6 +1,7 @@
 """Which items a merged model knows, and by which token: read from its folder without its weights."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from safetensors import safe_open
 from llmrec.artifact import read_json
 from llmrec.errors import InputError
 
+ITEM = "<|item{}|>"
+"""What the token of an item is called in the vocabulary."""
+NAMED = re.compile(r"<\|item\d+\|>")
 INDEX = "model.safetensors.index.json"
 
 
@@ -41,6 +45,11 @@ class Tables:
     write: str
     scale: float
     """What the model multiplies an input row with, which is therefore divided by it here."""
+
+
+def names_item(text: str) -> bool:
+    """Whether a text that a model wrote holds the token of an item, which is no word for people."""
+    return NAMED.search(text) is not None
 
 
 def read_words(folder: Path) -> StockWords:

@@ -415,11 +415,7 @@ def _people(app: FastAPI, gateway: Gateway) -> None:
     async def add(request: EventsRequest, key: Annotated[Key, tells]) -> dict[str, Any]:
         for person in {event.user for event in request.events}:
             key.require_person(person)
-        now = int(time.time() * 1000)
-        events = [
-            Event(one.key, one.user, one.item, one.kind, now if one.time is None else one.time, one.rating)
-            for one in request.events
-        ]
+        events = [Event(one.key, one.user, one.item, one.kind, one.time, one.rating) for one in request.events]
         with gateway.metrics.stage("events"):
             new = await asyncio.to_thread(gateway.events.add, events)
         return {"object": "llmrec.events", "stored": sum(new), "known_before": len(new) - sum(new)}

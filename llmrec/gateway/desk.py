@@ -15,6 +15,7 @@ from llmrec.engines.engine import Engine, EngineDown
 from llmrec.features import SENTENCE, words_of
 from llmrec.gateway.book import Book, Entry
 from llmrec.gateway.model import Served
+from llmrec.lexicon import names_item
 from llmrec.pictures import picture_fault, suffix
 from llmrec.retrieval.fusion import STEADY
 from llmrec.retrieval.index import Index, merged
@@ -132,10 +133,11 @@ class Desk:
                 text += piece
                 *whole, text = SENTENCE.split(text)
                 for sentence in whole:
-                    if sentence.strip() and features.kept(sentence, sayable):
+                    if sentence.strip() and not names_item(sentence) and features.kept(sentence, sayable):
                         said = True
                         yield sentence.strip()
-            if text.strip() and text.strip()[-1] in ".!?" and features.kept(text, sayable):
+            whole_end = text.strip()[-1:] in (".", "!", "?", "…")
+            if whole_end and not names_item(text) and features.kept(text, sayable):
                 said = True
                 yield text.strip()
             if said:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -96,8 +96,9 @@ class Event:
     person: str
     item: str
     kind: EventKind
-    time: int
-    """Milliseconds since 1970, as in a dataset's log."""
+    time: int | None
+    """Milliseconds since 1970, as in a dataset's log; None is when it arrives, and says nothing against one that came
+    with the same key before."""
     rating: float | None = None
 
 
@@ -168,7 +169,8 @@ class Events:
                 raise _taken(one.key)
         if not wanted:
             return []
-        kept = self._do(lambda connection: _add(connection, wanted), write=True)
+        now = self._now()
+        kept = self._do(lambda connection: _add(connection, wanted, now), write=True)
         return [first and one.key in kept for first, one in zip(new, events, strict=True)]
 
     def history(self, person: str) -> History:
@@ -332,7 +334,7 @@ def _inode(file: Path) -> int | None:
         return None
 
 
-def _add(connection: Connection, wanted: dict[str, Event]) -> set[str]:
+def _add(connection: Connection, wanted: dict[str, Event], now: int) -> set[str]:
     """Insert what is not there; the keys of what was. What is there has to be the same."""
     if connection.dialect.name == "postgresql":
         # Whatever the server's defaults are; and it gives up waiting for a lock before we give up waiting for it.
@@ -345,7 +347,10 @@ def _add(connection: Connection, wanted: dict[str, Event]) -> set[str]:
     else:
         newest = connection.scalar(select(func.coalesce(func.max(_events.c.arrival), 0))) or 0
         numbers = list(range(newest + 1, newest + 1 + len(wanted)))
-    rows = [asdict(one) | {"arrival": number} for one, number in zip(wanted.values(), numbers, strict=True)]
+    rows = [
+        asdict(one) | {"arrival": number, "time": now if one.time is None else one.time}
+        for one, number in zip(wanted.values(), numbers, strict=True)
+    ]
     # In the order of keys: two that add the same ones in another order would wait for each other for ever.
     left = {row["key"]: row for row in sorted(rows, key=lambda row: row["key"])}
     put_in = _insert(connection, _events).on_conflict_do_nothing(index_elements=["key"]).returning(_events.c.key)
@@ -357,7 +362,8 @@ def _add(connection: Connection, wanted: dict[str, Event]) -> set[str]:
         columns = [_events.c[name] for name in Event.__dataclass_fields__]
         for some in _in_parts(list(left)):
             for row in connection.execute(select(*columns).where(_events.c.key.in_(some))):
-                if Event(*row) != wanted[row.key]:
+                told = wanted[row.key]
+                if Event(*row) != (replace(told, time=row.time) if told.time is None else told):
                     raise _taken(row.key)
                 del left[row.key]
         # What is neither new nor there has been forgotten between the two: it is put in after all.
@@ -481,11 +487,11 @@ def _check(one: Event, where: str) -> None:
         _check_id(getattr(one, name), f"{where}.{name}")
     if one.kind not in KINDS:
         raise Refusal(422, f"{where}.kind is {one.kind!r}: it can be {', '.join(KINDS)}", param=f"{where}.kind")
-    if type(one.time) is not int or not EARLIEST <= one.time <= LATEST:
+    if one.time is not None and (type(one.time) is not int or not EARLIEST <= one.time <= LATEST):
         raise Refusal(
             422, f"{where}.time is {one.time!r}: it is a whole number of milliseconds since 1970", param=f"{where}.time"
         )
-    if 0 < one.time < SECONDS_LOOK_LIKE:
+    if one.time is not None and 0 < one.time < SECONDS_LOOK_LIKE:
         raise Refusal(
             422, f"{where}.time is {one.time}: these look like seconds. Send milliseconds", param=f"{where}.time"
         )

@@ -12,12 +12,13 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from llmrec.errors import InputError
+from llmrec.lexicon import ITEM
 from llmrec.tokens import TOKENIZER_FILE
 
 
 def item_name(number: int) -> str:
     """What the token of an item is called in the vocabulary."""
-    return f"<|item{number}|>"
+    return ITEM.format(number)
 
 
 def extend_tokenizer(folder: Path, items: int) -> int:

@@ -317,7 +317,7 @@ def make_index(
         arrays |= {"popularity": popular.worth, "recent": recent.worth} | _arrays(name_of)
         _save(folder / "retrievers.safetensors", arrays)
         items.select("item").write_parquet(folder / "items.parquet")
-        ItemStore.create(folder / "store", items.drop("image"), vectors, progress=progress)
+        ItemStore.create(folder / "store", items, vectors, progress=progress)
         graphs.write_graphs(folder / graphs.FOLDER, vectors, progress)
         info = {
             "schema": VERSION,
