@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from llmrec.engines.engine import Engine, EngineDown
 from llmrec.features import SENTENCE, words_of
-from llmrec.gateway.book import Book, Entry
+from llmrec.gateway.book import KEPT, Book, Entry
 from llmrec.gateway.model import Served
 from llmrec.lexicon import names_item
 from llmrec.pictures import picture_fault, suffix
@@ -172,6 +172,9 @@ class Desk:
 
     async def warm(self) -> None:
         """Ask everything once, so that nobody waits for what is loaded or compiled at the first time."""
+        for begin in range(0, min(KEPT, len(self.index.items)), 1_000):  # the store takes milliseconds for each look
+            some = self.index.popular(begin + 1_000).items[begin:]
+            await asyncio.to_thread(self.book.get, some)
         items = self.index.items.to_list()[: self.first]
         await asyncio.to_thread(self.index.search, "something for the evening", 5)
         await asyncio.to_thread(self.index.candidates, items[:3])
