@@ -59,7 +59,7 @@ def formed(response_format: Mapping[str, Any] | None, told: Mapping[str, Any], t
 
 def schema_of(response_format: Mapping[str, Any]) -> Schema:
     """The schema of a response format that has been checked to be one."""
-    import jsonschema  # type: ignore[import-untyped]
+    import jsonschema
 
     if response_format.get("type") != "json_schema":
         raise Refusal(422, "response_format.type is text, json_object or json_schema", param="response_format.type")
