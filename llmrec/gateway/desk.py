@@ -15,6 +15,7 @@ from llmrec.engines.engine import Engine, EngineDown
 from llmrec.features import SENTENCE, words_of
 from llmrec.gateway.book import KEPT, Book, Entry
 from llmrec.gateway.model import Served
+from llmrec.gateway.names import folded, stem
 from llmrec.lexicon import names_item
 from llmrec.pictures import picture_fault, suffix
 from llmrec.retrieval.fusion import STEADY
@@ -28,6 +29,7 @@ TRIES, WARMTH = 3, 0.8
 """How often an explanation is asked for that says only what is known, and how freely after the first time."""
 LONGEST = 80  # tokens of one explanation
 REMEMBERED = 1_000  # items of a history that the retriever looks at
+SURE = 5.0  # how surely reviewers say it where they could not say it more surely
 SAID = 3  # words of a short reason
 REST = 2.0  # seconds in which an engine that did not answer is not asked again
 
@@ -214,9 +216,26 @@ class Desk:
     def search(self, words: str, picture: bytes | None, count: int, *, where: Mapping[str, Any] | None = None) -> Hits:
         """Items for words, a picture, or both, whoever asks."""
         lists = [self.index.search(words, count, where=where)] if words else []
+        if told := self._told(words, count, where or {}):
+            lists.append(told)
         if picture is not None:
             lists.append(self._pictured(picture, count, where or {}))
         return _fused(lists, count)
+
+    def _told(self, words: str, count: int, where: Mapping[str, Any]) -> Hits | None:
+        """What reviewers call so: a wish may name what only the pictures show and those who have the items say."""
+        worth: dict[str, float] = {}
+        for word in set(folded(words)):
+            for item, strength in self.served.said.get(stem(word), ()):
+                worth[item] = worth.get(item, 0.0) + 1 + min(1.0, strength / SURE)
+        if not worth:
+            return None
+        now = self.index.graphs.now()
+        known = sorted(worth, key=lambda item: (-worth[item], item))
+        codes = {item: code for item in known for code in now.codes([item])}
+        allowed = now.allowed(where)
+        best = [item for item in known if item in codes and allowed[codes[item]]][:count]
+        return Hits(best, np.array([worth[item] for item in best], dtype=np.float32))
 
     def _pictured(self, picture: bytes, count: int, where: Mapping[str, Any]) -> Hits:
         with tempfile.NamedTemporaryFile(suffix=f".{suffix(picture)}") as file:
@@ -260,8 +279,8 @@ class Desk:
         there = np.isfinite(scores)
         if not there.any():
             parts = np.stack([hits.scores.astype(np.float64), np.zeros(len(scores))], axis=1)
-        elif searched:  # what was asked for and what the person likes count the same
-            parts = np.stack([1 / (STEADY + 1 + np.arange(len(scores))), _reciprocal(scores)], axis=1)
+        elif searched:  # what was asked for counts twice what the person likes
+            parts = np.stack([2 / (STEADY + 1 + np.arange(len(scores))), _reciprocal(scores)], axis=1)
         else:
             parts = self.served.weights.added_up(hits.scores, scores)
         total = parts.sum(axis=1)

@@ -12,6 +12,7 @@ from llmrec.engines.engine import Prompt
 from llmrec.errors import InputError
 from llmrec.features import Features
 from llmrec.gateway.book import Entry
+from llmrec.gateway.names import stem
 from llmrec.lexicon import StockWords, read_words
 from llmrec.prompts import PICTURE, Prompts, Template
 from llmrec.retrieval.reranking import Weights
@@ -119,6 +120,17 @@ class Served:
     def agreed(self, item: str) -> list[str]:
         """What reviewers agree on of an item, the surest first."""
         return self.features.agreed(self.codes.get(item, -1), LISTED)
+
+    @cached_property
+    def said(self) -> dict[str, list[tuple[str, float]]]:
+        """The items of which reviewers agree on a word, by the word's stem, and how surely."""
+        found: dict[str, list[tuple[str, float]]] = {}
+        for code, words in self.features.of_item.items():
+            item = self.words.ids[code]
+            for word, strength in words.items():
+                if item:
+                    found.setdefault(stem(word), []).append((item, strength))
+        return found
 
     def shared(self, history: Sequence[str], item: str) -> list[str]:
         """What is said of several items of a history and of this one too, the surest first."""
