@@ -572,6 +572,10 @@ def serve(
         Path | None,
         typer.Option(help="A YAML file with settings; serve/gateway.yaml where you stand, if it is there."),
     ] = None,
+    vllm: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file with vLLM's own options; serve/vllm.yaml where you stand, if it is there."),
+    ] = None,
     settings: Annotated[
         bool,
         typer.Option(
@@ -589,13 +593,14 @@ def serve(
     from llmrec.config import load_config
     from llmrec.gateway.server import log_as_json, print_flushed
     from llmrec.gateway.server import serve as run
-    from llmrec.gateway.settings import ServeRecipe
+    from llmrec.gateway.settings import ServeRecipe, with_vllm
 
     del settings  # its callback has listed them and stopped
-    usual = Path("serve/gateway.yaml")
-    recipe = recipe or (usual if usual.is_file() else None)
+    usual, theirs = Path("serve/gateway.yaml"), Path("serve/vllm.yaml")
+    chosen = load_config(ServeRecipe, recipe or (usual if usual.is_file() else None), model[1:])
+    chosen = with_vllm(chosen, vllm or (theirs if theirs.is_file() else None))
     log_as_json()
-    run(Path(model[0]), index, load_config(ServeRecipe, recipe, model[1:]), told=print_flushed)
+    run(Path(model[0]), index, chosen, told=print_flushed)
 
 
 def _fail(error: LlmrecError, code: int) -> None:

@@ -42,7 +42,7 @@ def one_setting(path: Path | None, overrides: Sequence[str], key: str) -> Any:
 
 
 def _content(path: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
-    content = _read(path) if path else {}
+    content = read_yaml(path) if path else {}
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
@@ -168,7 +168,8 @@ def _fit(hint: Any, value: Any, key: str, faults: list[str], usual: Any = None) 
     return None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:

@@ -86,6 +86,7 @@ def make_engine(served: Served, recipe: ServeRecipe, state: Path) -> tuple[Engin
         return OpenAIEngine(recipe.engine_url, name=vllm.NAME, seconds=recipe.writing), None
     if recipe.engine == "vllm" or (recipe.engine == "auto" and vllm.installed()):
         arguments = {"max-model-len": served.length, **recipe.vllm}
+        environment = arguments.pop("environment", None)
         if arguments.get("dtype", "auto") == "auto" and device_for(recipe.device) == "cpu":
             # vLLM would take the weights' own, and bfloat16 is five times slower where a CPU has no part for it.
             arguments["dtype"] = fastest_on_cpu()
@@ -93,8 +94,8 @@ def make_engine(served: Served, recipe: ServeRecipe, state: Path) -> tuple[Engin
             served.folder.resolve(),
             log=state / "vllm.log",
             arguments=arguments,
-            environment=recipe.vllm_environment,
-            port=recipe.vllm.get("port"),
+            environment=environment,
+            port=arguments.get("port"),
         )
         return OpenAIEngine(process.address, name=vllm.NAME, seconds=recipe.writing), process
     from llmrec.modeling.local import LocalEngine

@@ -1,10 +1,11 @@
 """How the gateway runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from llmrec.config import read_yaml
 from llmrec.errors import ConfigError
 from llmrec.gateway.limits import Limits
 
@@ -24,9 +25,7 @@ class ServeRecipe:
     engine_url: str | None = None
     """A vLLM that runs already, under its own name `model` and with --enable-scale-out; nothing is started then."""
     vllm: Mapping[str, Any] = field(default_factory=dict)
-    """vLLM's own options."""
-    vllm_environment: Mapping[str, str] = field(default_factory=dict)
-    """Environment variables for vLLM."""
+    """vLLM's own options, and under `environment` variables for it; they come before those of the file of --vllm."""
     device: str = "auto"
     """Where the local engine computes."""
     candidates: int = 100
@@ -52,6 +51,18 @@ class ServeRecipe:
         for name, low, high in (("port", 0, 65_535), ("candidates", 1, 1_000), ("draining", 0, 3_600)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give {low} to {high:,}")
+        environment = self.vllm.get("environment") or {}
+        if not isinstance(environment, Mapping) or not all(isinstance(value, str) for value in environment.values()):
+            raise ConfigError("vllm.environment maps names to texts: put numbers into quotes")
         for name in ("patience", "writing"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it has to be above 0")
+
+
+def with_vllm(recipe: ServeRecipe, file: Path | None) -> ServeRecipe:
+    """The recipe with vLLM's options from a file, where the recipe does not say otherwise."""
+    if file is None:
+        return recipe
+    given = read_yaml(file)
+    both = {**(given.get("environment") or {}), **(recipe.vllm.get("environment") or {})}
+    return replace(recipe, vllm={**given, **recipe.vllm, "environment": both})
