@@ -58,6 +58,8 @@ class Gateway:
     metrics: Metrics = field(default_factory=Metrics)
     load: Load = field(default_factory=Load)
     limiter: Limiter = field(default_factory=Limiter)
+    position: int = 0
+    """Up to where the store's changes stand in `names`."""
     ready: bool = False
     """Whether everything has been asked once."""
     started: int = field(default_factory=lambda: int(time.time()))
@@ -72,6 +74,13 @@ class Gateway:
             past = await self.past(asked.user) if asked.user else Known()
             return Known(asked.history, past.dismissed)
         return await self.past(asked.user)
+
+    async def names_now(self) -> Names:
+        """What items are called at this moment, whoever changed them."""
+        changed, position = self.desk.index.store.changes(self.position)
+        if changed:
+            self.names, self.position = await asyncio.to_thread(self.names.refreshed, changed), position
+        return self.names
 
     async def past(self, person: str | None) -> Known:
         """What is known of a person."""
@@ -196,7 +205,7 @@ def _openai(app: FastAPI, gateway: Gateway) -> None:
         if request.user is not None:
             key.require_person(request.user)
         known = await gateway.past(request.user)
-        made = await chat.reply(request, known, gateway.desk, gateway.names)
+        made = await chat.reply(request, known, gateway.desk, await gateway.names_now())
         if made.told.fallback:
             gateway.metrics.fell_back("chat")
         if request.stream:
@@ -216,6 +225,7 @@ def _openai(app: FastAPI, gateway: Gateway) -> None:
                 f"{gateway.desk.served.length:,}",
                 code="context_length_exceeded",
             )
+        await gateway.desk.awake()
         pieces = gateway.desk.engine.write(
             Prompt(tuple(tokens)), longest=request.max_tokens, temperature=request.temperature
         )
@@ -386,7 +396,6 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
                 row["image"] = image
             frame = pl.DataFrame([row], infer_schema_length=None)
             await asyncio.to_thread(gateway.desk.index.upsert, frame)
-            gateway.names = await asyncio.to_thread(gateway.names.refreshed, [item])
         if given is not None:
             _later(gateway, _look(gateway, frame, item))
         found = await asyncio.to_thread(gateway.desk.book.get, [item])
@@ -403,7 +412,6 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
             if item not in entries:
                 raise _no_item(item)
             await asyncio.to_thread(gateway.desk.index.remove, [item])
-            gateway.names = await asyncio.to_thread(gateway.names.refreshed, [item])
         return {"object": "llmrec.item", "item": item, "deleted": True}
 
 

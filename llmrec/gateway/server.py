@@ -85,7 +85,8 @@ def make_engine(served: Served, recipe: ServeRecipe, state: Path) -> tuple[Engin
     if recipe.engine_url:
         return OpenAIEngine(recipe.engine_url, name=vllm.NAME, seconds=recipe.writing), None
     if recipe.engine == "vllm" or (recipe.engine == "auto" and vllm.installed()):
-        arguments = {"max-model-len": served.length, **recipe.vllm}
+        arguments = {**recipe.vllm}
+        arguments["max-model-len"] = min(served.length, int(arguments.get("max-model-len") or served.length))
         environment = arguments.pop("environment", None)
         if arguments.get("dtype", "auto") == "auto" and device_for(recipe.device) == "cpu":
             # vLLM would take the weights' own, and bfloat16 is five times slower where a CPU has no part for it.
@@ -122,8 +123,17 @@ def open_gateway(served: Served, index: Index, engine: Engine, keys: Keys, recip
     events = Events.open(recipe.events or f"sqlite:///{(state / 'events.sqlite').resolve()}")
     book = Book(index.store, dataset, served.prompts, index.info["attributes"], state / "uploads")
     desk = Desk(index, book, served, engine, patience=recipe.patience, first=recipe.candidates)
+    position = index.store.changes()[1]  # first: what changes while the names are read is looked at again
+    names = Names.of(index)
     return Gateway(
-        desk, People(dataset, events), events, keys, Names.of(index), model=recipe.name, limits=recipe.limits
+        desk,
+        People(dataset, events),
+        events,
+        keys,
+        names,
+        model=recipe.name,
+        limits=recipe.limits,
+        position=position,
     )
 
 
