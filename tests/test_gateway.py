@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from gateways import Served, serving
 from shops import picture
 
+from llmrec.features import Features
 from llmrec.retrieval.index import Index
 
 PERSON = "u01"
@@ -140,6 +142,24 @@ def test_likeness_by_item_picture_and_words(client: httpx.Client) -> None:
     named = client.post("/v1/search", json={"query": "thing number 12", "k": 3}).json()["items"]
     assert "i012" in [one["item"] for one in named]
     assert client.post("/v1/search", json={}).status_code == 422
+
+
+def test_what_reviewers_agree_on_is_found_and_is_a_reason(client: httpx.Client, server: Served) -> None:
+    desk = server.gateway.desk
+    before, codes = desk.served, desk.served.codes
+    said = {codes[item]: {"zigzag": 3.0, "alder": 4.0} for item in ("i005", "i011", "i012")}
+    desk.served = replace(before, features=Features({"zigzag": 30, "alder": 30}, said))
+    try:
+        found = client.post("/v1/search", json={"query": "something with zigzags", "k": 3}).json()["items"]
+        assert {one["item"] for one in found} == {"i005", "i011", "i012"}
+        told = asked(client, history=["i011", "i012"], query="a zigzag thing", k=3, reasons=True)["items"]
+        assert told[0]["item"] == "i005"
+        assert "zigzag" in told[0]["reason"]
+        assert "you took" in told[0]["reason"]
+        within = {"query": "zigzag", "where": {"price": {"below": 15}}, "k": 5}
+        assert all(one["price"] < 15 for one in client.post("/v1/search", json=within).json()["items"])
+    finally:
+        desk.served = before
 
 
 def test_diversity_changes_the_list_and_keeps_the_best(client: httpx.Client) -> None:

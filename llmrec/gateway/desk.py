@@ -18,7 +18,6 @@ from llmrec.gateway.model import Served
 from llmrec.gateway.names import folded, stem
 from llmrec.lexicon import names_item
 from llmrec.pictures import picture_fault, suffix
-from llmrec.retrieval.fusion import STEADY
 from llmrec.retrieval.index import Index, merged
 from llmrec.retrieval.reranking import FIRST
 from llmrec.retrieval.store import Hits
@@ -29,6 +28,8 @@ TRIES, WARMTH = 3, 0.8
 """How often an explanation is asked for that says only what is known, and how freely after the first time."""
 LONGEST = 80  # tokens of one explanation
 REMEMBERED = 1_000  # items of a history that the retriever looks at
+TASTE = 0.25
+"""What the model's first place counts where something was asked for; the best answer to that counts 1."""
 SURE = 5.0  # how surely reviewers say it where they could not say it more surely
 SAID = 3  # words of a short reason
 REST = 2.0  # seconds in which an engine that did not answer is not asked again
@@ -279,8 +280,8 @@ class Desk:
         there = np.isfinite(scores)
         if not there.any():
             parts = np.stack([hits.scores.astype(np.float64), np.zeros(len(scores))], axis=1)
-        elif searched:  # what was asked for counts twice what the person likes
-            parts = np.stack([2 / (STEADY + 1 + np.arange(len(scores))), _reciprocal(scores)], axis=1)
+        elif searched:  # first what was asked for; among what meets it about as well, what the person likes
+            parts = np.stack([hits.scores / max(float(hits.scores.max()), 1e-9), TASTE * _place(scores)], axis=1)
         else:
             parts = self.served.weights.added_up(hits.scores, scores)
         total = parts.sum(axis=1)
@@ -319,11 +320,11 @@ def _fused(lists: Sequence[Hits], count: int) -> Hits:
     return lists[0] if len(lists) == 1 else merged(lists, count)
 
 
-def _reciprocal(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """1 / (60 + rank) by the model's scores; nothing where there is none."""
+def _place(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """1 for the item that the model puts first, falling to 0 for the last; nothing where it knows none."""
     found = np.zeros(len(scores))
     known = np.flatnonzero(np.isfinite(scores))
-    found[known[np.argsort(-scores[known], kind="stable")]] = 1 / (STEADY + 1 + np.arange(len(known)))
+    found[known[np.argsort(-scores[known], kind="stable")]] = np.linspace(1, 0, len(known))
     return found
 
 
