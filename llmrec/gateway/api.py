@@ -271,8 +271,12 @@ def _asking(app: FastAPI, gateway: Gateway) -> None:
         ]
 
     @app.post("/v1/recommendations", tags=["llmrec"], summary="Items for a person, best first")
-    async def recommendations(request: RecommendationRequest, key: Annotated[Key, reads]) -> dict[str, Any]:
+    async def recommendations(
+        request: RecommendationRequest, key: Annotated[Key, reads], response: Response
+    ) -> dict[str, Any]:
+        began = time.perf_counter()
         known = await gateway.known(request, key)
+        person = time.perf_counter() - began
         wanted = Wanted(
             history=known.taken,
             words=request.query.strip(),
@@ -286,6 +290,8 @@ def _asking(app: FastAPI, gateway: Gateway) -> None:
         ranked = await gateway.desk.rank(wanted)
         if ranked.fallback:
             gateway.metrics.fell_back("recommendations")
+        stages = {"person": person, **ranked.seconds}
+        response.headers["Server-Timing"] = ", ".join(f"{name};dur={1000 * took:.1f}" for name, took in stages.items())
         return {
             "object": "llmrec.recommendations",
             "model": gateway.model,
