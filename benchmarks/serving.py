@@ -356,5 +356,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end with it
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     main()

@@ -30,7 +30,6 @@ def warm_up(
     longest: int,
     seed: int,
     masked: float = 0.0,
-    mixed: float = 0.0,
     progress: Progress | None = None,
 ) -> tuple[Teacher, float]:
     """Teach the words of a ranker, in place; returns the teacher, and its loss in the last pass in nats an item."""
@@ -49,7 +48,7 @@ def warm_up(
     for _ in range(passes):
         total, targets = 0.0, 0
         for some in np.array_split(rng.permutation(len(people)), math.ceil(len(people) / PEOPLE)):
-            tokens = _window([people[place] for place in some.tolist()], longest, rng, mixed).to(device)
+            tokens = _window([people[place] for place in some.tolist()], longest, rng).to(device)
             read = tokens if masked else tokens[:, :-1]
             known, place = torch.unique(read.clamp(min=0), return_inverse=True)
             made = words.inputs(known)
@@ -85,17 +84,12 @@ def _masked(reader: LightReader, vectors: Tensor, tokens: Tensor, share: float) 
     return asked[hidden.nonzero()[:, 0]], tokens[hidden]
 
 
-def _window(histories: Sequence[Codes], longest: int, rng: np.random.Generator, mixed: float = 0.0) -> Tensor:
-    """Histories side by side, a random stretch of those that are too long; -1 where one has ended.
-
-    A share of them is mixed: any item is then guessed from any others of the same person, which are far more lessons
-    than there are next items, and the reader does not look at the order anyway.
-    """
+def _window(histories: Sequence[Codes], longest: int, rng: np.random.Generator) -> Tensor:
+    """Histories side by side, a random stretch of those that are too long; -1 where one has ended."""
     cut = []
     for history in histories:
         begin = int(rng.integers(len(history) - longest + 1)) if len(history) > longest else 0
-        some = history[begin : begin + longest]
-        cut.append(rng.permutation(some) if mixed and rng.random() < mixed else some)
+        cut.append(history[begin : begin + longest])
     found = np.full((len(cut), max(map(len, cut))), -1, dtype=np.int64)
     for row, items in zip(found, cut, strict=True):
         row[: len(items)] = items
