@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 
 from llmrec import __version__
 from llmrec.engines.engine import EngineDown, Prompt
+from llmrec.errors import StoreDown
 from llmrec.gateway import chat, faults
 from llmrec.gateway.access import Key, Keys, Limiter, Role
 from llmrec.gateway.answering import shown, spaced
@@ -41,6 +42,7 @@ from llmrec.pictures import suffix
 log = logging.getLogger(__name__)
 
 AGAIN = 1.0  # seconds between two attempts to be ready
+HELD_UP = 5.0  # seconds to wait for whoever else writes to the catalogue
 UPLOADED_FIELDS = ("title", "description", "categories", "brand", "price")
 
 
@@ -72,6 +74,19 @@ class Gateway:
             past = await self.past(asked.user) if asked.user else Known()
             return Known(asked.history, past.dismissed)
         return await self.past(asked.user)
+
+    @asynccontextmanager
+    async def pen(self) -> AsyncIterator[None]:
+        """Leave to write to the catalogue, for one at a time; who would wait long is told to come back."""
+        try:
+            async with asyncio.timeout(HELD_UP):
+                await self.writing.acquire()
+        except TimeoutError:
+            raise StoreDown("others are writing to the catalogue") from None
+        try:
+            yield
+        finally:
+            self.writing.release()
 
     async def past(self, person: str | None) -> Known:
         """What is known of a person."""
@@ -236,7 +251,7 @@ def _openai(app: FastAPI, gateway: Gateway) -> None:
                 yield chat.event({**head, "choices": choices("", "stop")})
                 yield "data: [DONE]\n\n"
             except Exception as error:
-                yield chat.event(faults.content(faults.as_refusal(error)))
+                yield chat.event(faults.in_stream(error))
 
         if request.stream:
             return _events(streamed())
@@ -304,7 +319,7 @@ def _asking(app: FastAPI, gateway: Gateway) -> None:
                     yield chat.event({"text": sentence})
                 yield "data: [DONE]\n\n"
             except Exception as error:
-                yield chat.event(faults.content(faults.as_refusal(error)))
+                yield chat.event(faults.in_stream(error))
 
         if request.stream:
             return _events(streamed())
@@ -346,25 +361,26 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
         entries = await asyncio.to_thread(gateway.desk.book.get, item)
         return {"object": "list", "data": [_whole(entries[one]) for one in dict.fromkeys(item) if one in entries]}
 
-    @app.get("/v1/items/{item}", tags=["items"], summary="One item")
+    # An id may hold a slash, sent as %2F, which is one by the time that routes are compared: hence `path`.
+    @app.get("/v1/items/{item:path}/picture", tags=["items"], summary="Its picture", response_class=FileResponse)
+    async def picture(item: str, _: Annotated[Key, reads]) -> FileResponse:
+        entries = await asyncio.to_thread(gateway.desk.book.get, [item])
+        if item not in entries:
+            raise _no_item(item)
+        path = entries[item].image
+        if path is None or not path.is_file():
+            raise Refusal(404, f"The item {item[:100]!r} has no picture", code="no_picture")
+        kind = suffix(path).replace("jpg", "jpeg")
+        return FileResponse(path, media_type=f"image/{kind}", headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.get("/v1/items/{item:path}", tags=["items"], summary="One item")
     async def one(item: str, _: Annotated[Key, reads]) -> dict[str, Any]:
         entries = await asyncio.to_thread(gateway.desk.book.get, [item])
         if item not in entries:
             raise _no_item(item)
         return _whole(entries[item])
 
-    @app.get("/v1/items/{item}/picture", tags=["items"], summary="Its picture", response_class=FileResponse)
-    async def picture(item: str, _: Annotated[Key, reads]) -> FileResponse:
-        entries = await asyncio.to_thread(gateway.desk.book.get, [item])
-        if item not in entries:
-            raise _no_item(item)
-        path = entries[item].image
-        if path is None:
-            raise Refusal(404, f"The item {item[:100]!r} has no picture", code="no_picture")
-        kind = suffix(path).replace("jpg", "jpeg")
-        return FileResponse(path, media_type=f"image/{kind}", headers={"Cache-Control": "private, max-age=3600"})
-
-    @app.put("/v1/items/{item}", tags=["items"], summary="Add an item, or replace it", status_code=200)
+    @app.put("/v1/items/{item:path}", tags=["items"], summary="Add an item, or replace it", status_code=200)
     async def put(item: str, request: ItemRequest, _: Annotated[Key, owns]) -> dict[str, Any]:
         if not 0 < len(item) <= 256 or "\x00" in item:
             raise Refusal(422, "An item's id has 1 to 256 characters and no NUL", param="item")
@@ -375,7 +391,7 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
                 422, f"The catalogue has no field {odd[0][:60]!r}. It has {', '.join(layout.types)}", param=odd[0][:60]
             )
         given = await asyncio.to_thread(picture_of, request.picture) if request.picture else None
-        async with gateway.writing:
+        async with gateway.pen():
             entries = await asyncio.to_thread(gateway.desk.book.get, [item])
             image = entries[item].fields.get("image") if item in entries else None
             if given is not None:
@@ -385,7 +401,7 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
             if "image" in layout.types:
                 row["image"] = image
             frame = pl.DataFrame([row], infer_schema_length=None)
-            await asyncio.to_thread(gateway.desk.index.upsert, frame)
+            await asyncio.to_thread(gateway.desk.index.upsert, frame, patience=HELD_UP)
             gateway.names = await asyncio.to_thread(gateway.names.refreshed, [item])
         if given is not None:
             _later(gateway, _look(gateway, frame, item))
@@ -396,13 +412,13 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
             "word": gateway.desk.served.token(item) is not None,
         }
 
-    @app.delete("/v1/items/{item}", tags=["items"], summary="Take an item out")
+    @app.delete("/v1/items/{item:path}", tags=["items"], summary="Take an item out")
     async def delete(item: str, _: Annotated[Key, owns]) -> dict[str, Any]:
-        async with gateway.writing:
+        async with gateway.pen():
             entries = await asyncio.to_thread(gateway.desk.book.get, [item])
             if item not in entries:
                 raise _no_item(item)
-            await asyncio.to_thread(gateway.desk.index.remove, [item])
+            await asyncio.to_thread(gateway.desk.index.remove, [item], patience=HELD_UP)
             gateway.names = await asyncio.to_thread(gateway.names.refreshed, [item])
         return {"object": "llmrec.item", "item": item, "deleted": True}
 
@@ -420,7 +436,7 @@ def _people(app: FastAPI, gateway: Gateway) -> None:
             new = await asyncio.to_thread(gateway.events.add, events)
         return {"object": "llmrec.events", "stored": sum(new), "known_before": len(new) - sum(new)}
 
-    @app.get("/v1/people/{user}/history", tags=["people"], summary="What is known of a person")
+    @app.get("/v1/people/{user:path}/history", tags=["people"], summary="What is known of a person")
     async def history(user: str, key: Annotated[Key, reads]) -> dict[str, Any]:
         key.require_person(user)
         known = await gateway.past(user)
@@ -431,7 +447,7 @@ def _people(app: FastAPI, gateway: Gateway) -> None:
             "dismissed": sorted(known.dismissed),
         }
 
-    @app.delete("/v1/people/{user}/history", tags=["people"], summary="Forget a person")
+    @app.delete("/v1/people/{user:path}/history", tags=["people"], summary="Forget a person")
     async def forget(user: str, key: Annotated[Key, tells]) -> dict[str, Any]:
         key.require_person(user)
         await asyncio.to_thread(gateway.events.forget, user)
@@ -469,6 +485,6 @@ async def _look(gateway: Gateway, frame: pl.DataFrame, item: str) -> None:
         path = gateway.desk.book.picture(frame["image"][0]) if "image" in frame.columns else None
         if path is not None:
             async with gateway.writing:
-                await asyncio.to_thread(gateway.desk.index.upsert, frame, {item: path})
+                await asyncio.to_thread(gateway.desk.index.upsert, frame, {item: path}, patience=HELD_UP)
     except Exception as error:  # the item is found by its words all the same
         log.error("the picture of an item could not be encoded: %s", error)
