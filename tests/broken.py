@@ -92,6 +92,7 @@ class Vllm:
         finally:
             task.cancel()
             gone.cancel()
+            await asyncio.wait({task, gone})  # only then may somebody else read
             self.writing -= 1
 
 

@@ -38,6 +38,7 @@ from llmrec.gateway.wire import (
     picture_of,
 )
 from llmrec.pictures import suffix
+from llmrec.retrieval.rows import TYPES
 
 log = logging.getLogger(__name__)
 
@@ -224,6 +225,10 @@ def _openai(app: FastAPI, gateway: Gateway) -> None:
         check_model(request.model)
         script = gateway.desk.served.script
         tokens = [*script.start, *await asyncio.to_thread(script.words, request.prompt)]
+        if gateway.desk.served.shown in tokens:
+            raise Refusal(
+                400, "The prompt holds a mark of a picture, and none comes with it. Take it out", param="prompt"
+            )
         if len(tokens) + request.max_tokens > gateway.desk.served.length:
             raise Refusal(
                 400,
@@ -390,6 +395,9 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
             raise Refusal(
                 422, f"The catalogue has no field {odd[0][:60]!r}. It has {', '.join(layout.types)}", param=odd[0][:60]
             )
+        for name, value in (request.model_extra or {}).items():
+            if value is not None and isinstance(value, list) != (layout.types[name] == "texts"):
+                raise Refusal(422, f"{name} is not what the catalogue keeps there ({layout.types[name]})", param=name)
         given = await asyncio.to_thread(picture_of, request.picture) if request.picture else None
         async with gateway.pen():
             entries = await asyncio.to_thread(gateway.desk.book.get, [item])
@@ -400,7 +408,9 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
             row |= {**(request.model_extra or {}), "item": item}
             if "image" in layout.types:
                 row["image"] = image
-            frame = pl.DataFrame([row], infer_schema_length=None)
+            # What is empty says nothing of its type.
+            empty = {name: TYPES[layout.types[name]] for name, value in row.items() if value in (None, [])}
+            frame = pl.DataFrame([row], schema_overrides=empty)
             await asyncio.to_thread(gateway.desk.index.upsert, frame, patience=HELD_UP)
             gateway.names = await asyncio.to_thread(gateway.names.refreshed, [item])
         if given is not None:

@@ -149,7 +149,7 @@ class ItemStore:
         if not asked.strip():
             return Hits([], np.zeros(0, dtype=np.float32))
         match: Any = lance.MatchQuery
-        search = self.table.search(match(asked, WORDS), query_type="fts")
+        search = self._read(lambda: self.table.search(match(asked, WORDS), query_type="fts"))
         return self._hits(search, "_score", count, where, leave_out)
 
     def get(self, ids: Sequence[str]) -> pl.DataFrame:
@@ -163,7 +163,7 @@ class ItemStore:
         """Each item with its value of one field, in no order."""
         column = self.layout.columns[field]
         chosen = {"item": self.layout.columns["item"], "value": column}
-        found = pl.from_arrow(self._read(self.table.search().select(chosen).to_arrow))
+        found = pl.from_arrow(self._read(lambda: self.table.search().select(chosen).to_arrow()))
         assert isinstance(found, pl.DataFrame)
         return found
 
@@ -255,7 +255,8 @@ class ItemStore:
         # items that are not indexed yet would be merged in at the wrong place.
         column = self.layout.vector_column(kind)
         query = rows.unit(vector, kind, self.layout.widths[kind])
-        return self.table.search(query, vector_column_name=column, query_type="vector").distance_type("l2")
+        found = self._read(lambda: self.table.search(query, vector_column_name=column, query_type="vector"))
+        return found.distance_type("l2")
 
     def _hits(self, query: Any, score: str, count: int, where: Where | None, leave_out: Collection[str]) -> Hits:
         if count < 1:
@@ -279,7 +280,7 @@ class ItemStore:
         sound = rows.sound_ids(ids)
         condition = f"item IN ({rows.quoted(sound)})" if sound else "false"
         condition += f" AND ({where})" if where else ""
-        found = self._read(self.table.search().where(condition).select(columns).to_arrow)
+        found = self._read(lambda: self.table.search().where(condition).select(columns).to_arrow())
         frame = pl.from_arrow(found)
         assert isinstance(frame, pl.DataFrame)
         return frame
