@@ -3,18 +3,23 @@
 import base64
 import io
 import json
+import resource
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from threading import Event
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import postgres
 import pytest
 from broken import Vllm, broken_vllm
 from filelock import FileLock
@@ -23,6 +28,7 @@ from live import Line
 from PIL import Image
 
 from llmrec.engines.served import OpenAIEngine
+from llmrec.gateway.limits import Limits
 from llmrec.gateway.settings import ServeRecipe
 from llmrec.retrieval.index import Index
 
@@ -796,3 +802,137 @@ def test_a_picture_for_which_there_is_no_room_changes_nothing(client, server):
         client.delete("/v1/items/plain")
     finally:
         uploads.unlink()
+
+
+# --- the database of events, the queue, and the process itself ------------------------------------------------------
+
+
+def test_without_its_database_the_gateway_still_answers_whoever_names_their_history(
+    vllm: Vllm, tuned_model: Path, tuned_index: Index, tmp_path: Path, postgres_server: postgres.Server
+) -> None:
+    recipe = ServeRecipe(port=0, patience=PATIENCE, engine_url=vllm.address, events=postgres_server.url())
+    with (
+        serving(tuned_model, tuned_index, tmp_path, recipe=recipe) as server,
+        httpx.Client(base_url=server.address, timeout=60, trust_env=False) as client,
+    ):
+        event = {"key": "k1", "user": "somebody", "item": "i001"}
+        assert client.post("/v1/events", json={"events": [event]}).json()["stored"] == 1
+        postgres_server.stop()
+        try:
+            needing = [
+                client.post("/v1/recommendations", json={"user": PERSON}),
+                client.post("/v1/chat/completions", json=chat(LIST)),
+                client.post("/v1/events", json={"events": [{**event, "key": "k2"}]}),
+                client.get("/v1/people/somebody/history"),
+                client.delete("/v1/people/somebody/history"),
+            ]
+            for answer in needing:
+                assert refused(answer, 503)["code"] == "events_down"
+                assert answer.headers["retry-after"] == "5"
+            assert recommended(client, history=["i001", "i002"])["items"]
+            assert client.post("/v1/search", json={"query": "thing"}).status_code == 200
+            assert client.post("/v1/chat/completions", json={**chat(LIST), "user": None}).status_code == 200
+            assert client.get("/readyz").json() == {"ready": True, "engine": True, "events": False}
+        finally:
+            postgres_server.start()
+        until(lambda: client.get("/v1/people/somebody/history").status_code == 200)
+        assert client.get("/v1/people/somebody/history").json()["taken"] == ["i001"]
+        with postgres_server.frozen(), ThreadPoolExecutor(40) as pool:
+            body = {"user": PERSON}
+            began = time.monotonic()
+            waiting = [pool.submit(client.post, "/v1/recommendations", json=body) for _ in range(40)]
+            time.sleep(0.2)
+            assert recommended(client, history=["i001"])["items"]
+            assert time.monotonic() - began < 2
+            for one in waiting:
+                assert refused(one.result(), 503)["code"] == "events_down"
+            assert time.monotonic() - began < 8
+        until(lambda: client.post("/v1/recommendations", json={"user": PERSON}).status_code == 200)
+
+
+def test_whoever_comes_when_the_queue_is_full_is_told_when_to_come_back(
+    vllm: Vllm, tuned_model: Path, tuned_index: Index, tmp_path: Path
+) -> None:
+    limits = Limits(at_work=2, waiting=3, waiting_seconds=1.0)
+    recipe = ServeRecipe(port=0, patience=30, engine_url=vllm.address, limits=limits)
+    with (
+        serving(tuned_model, tuned_index, tmp_path, recipe=recipe) as server,
+        httpx.Client(base_url=server.address, timeout=60, trust_env=False) as client,
+    ):
+        vllm.how = "hangs"
+        held = [posted(server, "/v1/recommendations", {"user": PERSON}) for _ in range(5)]
+        until(lambda: server.gateway.load.waiting == 3)
+        before = memory()
+        with ThreadPoolExecutor(50) as pool:
+            answers = list(pool.map(lambda _: client.post("/v1/recommendations", json={"user": PERSON}), range(200)))
+            for answer in answers:
+                assert refused(answer, 429)["code"] == "server_busy"
+                assert answer.headers["retry-after"] == "1"
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert client.get(path).status_code == 200
+        assert memory() - before < 50_000_000
+        assert [line.answer()[0] for line in held[2:]] == [429] * 3  # no turn came in time
+        for line in held:
+            line.close()
+        vllm.how = "well"
+        until(lambda: server.gateway.load.at_work == 0)
+        assert recommended(client)["items"]
+
+
+def memory() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@contextmanager
+def process(model: Path, index: Path, vllm: Vllm) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The gateway as a process of its own, and its address."""
+    command = [sys.executable, "-m", "llmrec", "serve", str(model), "--index", str(index)]
+    command += [f"engine_url={vllm.address}", "port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+        try:
+            assert running.stdout is not None
+            ready = next(line for line in running.stdout if line.startswith("ready: "))
+            yield running, ready.split()[1].removesuffix("/v1")
+        finally:
+            running.kill()
+
+
+@pytest.mark.slow
+def test_a_gateway_that_is_killed_loses_no_event_that_it_acknowledged_and_serves_again(
+    vllm: Vllm, tuned_model: Path, tuned_index: Index, tmp_path: Path
+) -> None:
+    shutil.copytree(tuned_index.folder, tmp_path / "index")
+    acknowledged: list[str] = []
+
+    def telling(address: str, teller: int) -> None:
+        with suppress(httpx.HTTPError), httpx.Client(base_url=address, timeout=20, trust_env=False) as client:
+            for number in count():
+                event = {"key": f"{teller}-{number}", "user": f"teller-{teller}", "item": "i001"}
+                if client.post("/v1/events", json={"events": [event]}).status_code == 200:
+                    acknowledged.append(event["key"])
+
+    with ThreadPoolExecutor(4) as pool, process(tuned_model, tmp_path / "index", vllm) as (running, address):
+        tellers = [pool.submit(telling, address, teller) for teller in range(3)]
+        vllm.how = "slow"
+        with (
+            httpx.Client(base_url=address, timeout=20, trust_env=False) as client,
+            client.stream("POST", "/v1/chat/completions", json=chat(LIST, stream=True)) as answer,
+        ):
+            lines = answer.iter_lines()
+            assert "llmrec" in next(lines)
+            until(lambda: len(acknowledged) > 50, 30)
+            running.kill()
+            with pytest.raises(httpx.HTTPError):  # at once, and not after a limit of time
+                list(lines)
+        for one in tellers:
+            one.result(5)
+    vllm.how = "well"
+    with (
+        process(tuned_model, tmp_path / "index", vllm) as (_, address),
+        httpx.Client(base_url=address, timeout=20, trust_env=False) as client,
+    ):
+        kept = [len(client.get(f"/v1/people/teller-{teller}/history").json()["taken"]) for teller in range(3)]
+        for teller in range(3):
+            told = sum(key.startswith(f"{teller}-") for key in acknowledged)
+            assert told <= kept[teller] <= told + 1  # the last one may have been kept and not yet acknowledged
+        assert recommended(client)["items"]

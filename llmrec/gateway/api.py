@@ -5,9 +5,10 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import polars as pl
 from fastapi import Depends, FastAPI, Query, Request
@@ -20,8 +21,8 @@ from llmrec.gateway import chat, faults
 from llmrec.gateway.access import Key, Keys, Limiter, Role
 from llmrec.gateway.answering import shown, spaced
 from llmrec.gateway.desk import Desk, Ranked, Wanted
-from llmrec.gateway.events import Event, Events
-from llmrec.gateway.faults import Refusal
+from llmrec.gateway.events import POOL, Event, Events
+from llmrec.gateway.faults import EventsDown, Refusal
 from llmrec.gateway.limits import Guard, Limits, Load
 from llmrec.gateway.metrics import Counted, Metrics
 from llmrec.gateway.names import Names
@@ -41,8 +42,11 @@ from llmrec.pictures import suffix
 from llmrec.retrieval.rows import TYPES
 
 log = logging.getLogger(__name__)
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 AGAIN = 1.0  # seconds between two attempts to be ready
+REST = 1.0  # seconds in which a database that did not answer is not asked again
 HELD_UP = 5.0  # seconds to wait for whoever else writes to the catalogue
 UPLOADED_FIELDS = ("title", "description", "categories", "brand", "price")
 
@@ -66,6 +70,9 @@ class Gateway:
     started: int = field(default_factory=lambda: int(time.time()))
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     background: set[asyncio.Task[None]] = field(default_factory=set)
+    callers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(POOL, "events"))
+    """Threads that wait for the database of events alone: one that is frozen holds up nobody else."""
+    events_rest: float = 0.0
 
     async def known(self, asked: ForSomebody, key: Key) -> Known:
         """What is known of whom a request is for."""
@@ -91,8 +98,24 @@ class Gateway:
 
     async def past(self, person: str | None) -> Known:
         """What is known of a person."""
+        if person is None:
+            return Known()
         with self.metrics.stage("person"):
-            return await asyncio.to_thread(self.people.known, person)
+            return await self.of_events(self.people.known, person)
+
+    async def of_events(self, work: Callable[[Given], Found], given: Given) -> Found:
+        """Ask the database of events; one that did not answer is not asked again for a while."""
+
+        def asked() -> Found:
+            if time.monotonic() < self.events_rest:
+                raise EventsDown("The events' database did not answer a moment ago")
+            try:
+                return work(given)
+            except EventsDown:
+                self.events_rest = time.monotonic() + REST
+                raise
+
+        return await asyncio.get_running_loop().run_in_executor(self.callers, asked)
 
 
 def make_app(
@@ -110,6 +133,7 @@ def make_app(
             await asyncio.gather(task, *gateway.background, return_exceptions=True)
             await gateway.desk.engine.close()
             await asyncio.to_thread(gateway.events.close)
+            gateway.callers.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
         title="llmrec",
@@ -172,7 +196,9 @@ def _own(app: FastAPI, gateway: Gateway) -> None:
 
     @app.get("/readyz", tags=["health"], summary="Whether requests are served", responses={503: {}})
     async def readyz() -> JSONResponse:
-        engine, events = await asyncio.gather(gateway.desk.engine.ready(), asyncio.to_thread(gateway.events.ready))
+        loop = asyncio.get_running_loop()
+        looked = loop.run_in_executor(gateway.callers, gateway.events.ready)
+        engine, events = await asyncio.gather(gateway.desk.engine.ready(), looked)
         # Once warm it stays ready: without the engine it still ranks, by the retriever.
         told = {"ready": gateway.ready, "engine": engine, "events": events}
         return JSONResponse(told, status_code=200 if gateway.ready else 503)
@@ -443,7 +469,7 @@ def _people(app: FastAPI, gateway: Gateway) -> None:
             key.require_person(person)
         events = [Event(one.key, one.user, one.item, one.kind, one.time, one.rating) for one in request.events]
         with gateway.metrics.stage("events"):
-            new = await asyncio.to_thread(gateway.events.add, events)
+            new = await gateway.of_events(gateway.events.add, events)
         return {"object": "llmrec.events", "stored": sum(new), "known_before": len(new) - sum(new)}
 
     @app.get("/v1/people/{user:path}/history", tags=["people"], summary="What is known of a person")
@@ -460,7 +486,7 @@ def _people(app: FastAPI, gateway: Gateway) -> None:
     @app.delete("/v1/people/{user:path}/history", tags=["people"], summary="Forget a person")
     async def forget(user: str, key: Annotated[Key, tells]) -> dict[str, Any]:
         key.require_person(user)
-        await asyncio.to_thread(gateway.events.forget, user)
+        await gateway.of_events(gateway.events.forget, user)
         return {"object": "llmrec.history", "user": user, "deleted": True}
 
 
