@@ -883,6 +883,25 @@ def memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
+def test_a_head_that_never_ends_or_never_comes_ends_the_connection(client, server, monkeypatch):
+    monkeypatch.setattr("llmrec.gateway.server.HEAD_SECONDS", 0.5)
+    endless = Line(where(server), "")
+    endless.send(b"GET /healthz HTTP/1.1\r\nx: ")
+    before = memory()
+    with pytest.raises(ConnectionError):
+        endless.socket.sendall(b"y" * 200_000_000)
+    assert memory() - before < 20_000_000
+    silent = [Line(where(server), "") for _ in range(200)]
+    silent[0].send(b"GET /hea")
+    began = time.monotonic()
+    assert client.get("/healthz").status_code == 200
+    assert all(line.closed() for line in silent)
+    assert time.monotonic() - began < 2
+    for line in [endless, *silent]:
+        line.close()
+    assert client.get("/healthz").status_code == 200
+
+
 @contextmanager
 def process(model: Path, index: Path, vllm: Vllm) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The gateway as a process of its own, and its address."""
