@@ -2,6 +2,7 @@
 
 LlmrecError             anything that went wrong and was foreseen: exit code 1
 ├── DiskFull            no space was left; what was half written has been removed
+├── StoreDown           the items cannot be read or written just now; later they may be
 └── InputError          what was given is wrong: exit code 2
     ├── ConfigError     a recipe, a mapping or a key=value that cannot be used
     ├── TemplateError   a prompt template that cannot be loaded or rendered
@@ -19,6 +20,10 @@ class LlmrecError(Exception):
 
 class DiskFull(LlmrecError):
     """The disk was full while a stage wrote its result."""
+
+
+class StoreDown(LlmrecError):
+    """The store of items cannot be read or written just now."""
 
 
 class InputError(LlmrecError):

@@ -59,6 +59,11 @@ def picture_fault(source: Path | bytes) -> str | None:
     return None
 
 
+def too_large(fault: str) -> bool:
+    """Whether a fault that `picture_fault` found is that of a picture's size."""
+    return "more than" in fault
+
+
 def picture_faults(pictures: Iterable[tuple[Key, Path | bytes]]) -> Iterator[tuple[Key, Path | bytes, str | None]]:
     """Look at many pictures with a few threads, in order, without holding more than a handful in memory."""
     with ThreadPoolExecutor(4) as pool:

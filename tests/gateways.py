@@ -15,7 +15,7 @@ from llmrec.engines.engine import Engine
 from llmrec.gateway.access import Keys
 from llmrec.gateway.api import Gateway, make_app
 from llmrec.gateway.model import Served as Model
-from llmrec.gateway.server import bound, make_engine, open_gateway
+from llmrec.gateway.server import Connection, bound, make_engine, open_gateway
 from llmrec.gateway.settings import ServeRecipe
 from llmrec.retrieval.index import Index
 
@@ -45,7 +45,9 @@ def serving(
     served, copied = Model.open(model), Index.open(folder / "index")
     engine = engine or make_engine(served, recipe, folder)[0]
     gateway = open_gateway(served, copied, engine, keys or Keys.none(), replace(recipe, state=folder), folder)
-    config = uvicorn.Config(make_app(gateway), host="127.0.0.1", port=recipe.port, log_config=None, access_log=False)
+    config = uvicorn.Config(
+        make_app(gateway), host="127.0.0.1", port=recipe.port, http=Connection, log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from llmrec.engines.engine import EngineDown, EngineRefused
-from llmrec.errors import DiskFull, InputError
+from llmrec.errors import DiskFull, InputError, StoreDown
 from llmrec.gateway import faults
 from llmrec.gateway.faults import EventsDown, Refusal, content
 
@@ -40,6 +40,7 @@ RAISED = {
     "refused": EngineRefused("vLLM answered 400: PROMPT"),
     "events": EventsDown("postgresql://db does not take it"),
     "full": DiskFull("PROMPT"),
+    "store": StoreDown("PROMPT"),
     "unforeseen": ValueError("PROMPT"),
     "teapot": HTTPException(418, "No coffee here"),
 }
@@ -77,7 +78,8 @@ def client() -> TestClient:
         ("down", 503, "server_error", "The model does not answer now"),
         ("refused", 502, "server_error", "The model refused"),
         ("events", 503, "server_error", "The database of events does not answer now"),
-        ("full", 500, "server_error", "Something went wrong in the server"),
+        ("full", 507, "server_error", "The server has no room to keep this"),
+        ("store", 503, "server_error", "The catalogue cannot be read or written now"),
         ("unforeseen", 500, "server_error", "Something went wrong in the server"),
         ("teapot", 418, "invalid_request_error", "No coffee here"),
     ],

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import httpx
@@ -18,13 +18,15 @@ from llmrec.pictures import suffix
 AT_MOST = 120  # token ids that one request may ask for; vLLM takes 128
 CONNECTING = 2.0  # seconds
 WAITING = 60.0
+ODD = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+"""What reading an answer raises that is not of the form that was agreed on."""
 
 
 class OpenAIEngine:
     """A running vLLM that serves one model under the name `model`."""
 
     def __init__(self, address: str, *, name: str = "model", key: str | None = None, seconds: float = WAITING):
-        self.address, self.name = address, name
+        self.address, self.name, self._seconds = address, name, seconds
         # No proxy of the environment stands between two processes of one machine.
         self._client = httpx.AsyncClient(
             base_url=address,
@@ -44,40 +46,51 @@ class OpenAIEngine:
         return [value for found in (first, *rest) for value in found]
 
     async def write(self, prompt: Prompt, *, longest: int, temperature: float = 0.0) -> AsyncIterator[str]:
-        """The text that follows, as vLLM streams it."""
+        """The text that follows, as vLLM streams it; each next word has to come within the engine's seconds.
+
+        HTTP's own limit is for each read: a server that sends a byte a second would never meet it.
+        """
         path, body = self._body(prompt, max_tokens=longest, temperature=temperature)
         body["stream"] = True
         if prompt.pictures:
             body["output_mode"] = "text"
+        loop = asyncio.get_running_loop()
         try:
-            async with self._client.stream("POST", path, json=body) as answer:
-                if answer.status_code != 200:
-                    await answer.aread()
-                    _raise(answer)
-                async for line in answer.aiter_lines():
-                    if not line.startswith("data:") or line.endswith("[DONE]"):
-                        continue
-                    told = json.loads(line[5:])
-                    if "error" in told:
-                        raise EngineDown(f"vLLM broke off: {told['error']}")
-                    for choice in told.get("choices", []):
-                        if choice.get("text"):
-                            yield choice["text"]
-        except httpx.HTTPError as error:
-            raise EngineDown(f"vLLM at {self.address} does not answer ({type(error).__name__})") from error
+            async with AsyncExitStack() as opened:
+                until = loop.time() + self._seconds
+                async with asyncio.timeout_at(until):
+                    answer = await opened.enter_async_context(self._client.stream("POST", path, json=body))
+                    if answer.status_code != 200:
+                        await answer.aread()
+                        _raise(answer)
+                if "event-stream" not in answer.headers.get("content-type", ""):
+                    raise EngineDown("vLLM answered something else than a stream")
+                lines = answer.aiter_lines()
+                while True:
+                    async with asyncio.timeout_at(until):
+                        line = await anext(lines, None)
+                    if line is None:
+                        break
+                    if text := _said(line):
+                        yield text
+                        until = loop.time() + self._seconds
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise self._silent(error) from error
 
     async def ready(self) -> bool:
         """Whether it says that it is healthy."""
         try:
-            return (await self._client.get("/health", timeout=CONNECTING)).status_code == 200
-        except httpx.HTTPError:
+            async with asyncio.timeout(CONNECTING):
+                return (await self._client.get("/health")).status_code == 200
+        except (httpx.HTTPError, TimeoutError):
             return False
 
     async def counters(self) -> dict[str, float]:
         """Its own counters, summed over their labels; nothing where it tells none."""
         try:
-            answer = await self._client.get("/metrics", timeout=CONNECTING)
-        except httpx.HTTPError:
+            async with asyncio.timeout(CONNECTING):
+                answer = await self._client.get("/metrics")
+        except (httpx.HTTPError, TimeoutError):
             return {}
         found: dict[str, float] = {}
         for line in answer.text.splitlines() if answer.status_code == 200 else ():
@@ -103,15 +116,22 @@ class OpenAIEngine:
         try:
             answer = await self._client.post(path, json=body)
         except httpx.HTTPError as error:
-            raise EngineDown(f"vLLM at {self.address} does not answer ({type(error).__name__})") from error
+            raise self._silent(error) from error
         if answer.status_code != 200:
             _raise(answer)
-        told = answer.json()["choices"][0]["logprobs"]
-        if prompt.pictures:
-            by_token = {f"token_id:{one['token_id']}": one["logprob"] for one in told["content"][0]["top_logprobs"]}
-        else:
-            by_token = told["top_logprobs"][0]
-        return [float(by_token[f"token_id:{token}"]) for token in tokens]
+        try:
+            told = answer.json()["choices"][0]["logprobs"]
+            if prompt.pictures:
+                some = told["content"][0]["top_logprobs"]
+                by_token = {f"token_id:{one['token_id']}": one["logprob"] for one in some}
+            else:
+                by_token = told["top_logprobs"][0]
+            return [float(by_token[f"token_id:{token}"]) for token in tokens]
+        except ODD as error:
+            raise EngineDown("vLLM answered something else than log-probabilities") from error
+
+    def _silent(self, error: Exception) -> EngineDown:
+        return EngineDown(f"vLLM at {self.address} does not answer ({type(error).__name__})")
 
     def _body(self, prompt: Prompt, **sampling: Any) -> tuple[str, dict[str, Any]]:
         """Where a prompt is sent, and what stands in the request."""
@@ -124,6 +144,19 @@ class OpenAIEngine:
             "content_parts": parts,
             "sampling_params": sampling,
         }
+
+
+def _said(line: str) -> str:
+    """The text in one line of a stream; most have one, some none."""
+    if not line.startswith("data:") or line.endswith("[DONE]"):
+        return ""
+    try:
+        told = json.loads(line[5:])
+        if "error" in told:
+            raise EngineDown(f"vLLM broke off: {told['error']}")
+        return "".join(choice.get("text") or "" for choice in told.get("choices", []))
+    except ODD as error:
+        raise EngineDown("vLLM's stream is broken") from error
 
 
 def data_uri(picture: bytes) -> str:

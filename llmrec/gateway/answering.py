@@ -3,12 +3,12 @@
 import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
 from llmrec.cleaning import clean
-from llmrec.engines.engine import EngineDown
+from llmrec.engines.engine import EngineDown, EngineRefused
 from llmrec.gateway.book import Entry
 from llmrec.gateway.desk import Desk, Place, Ranked, Wanted
 from llmrec.gateway.people import Known
@@ -96,6 +96,8 @@ async def answer(
     )
     ranked = await desk.rank(wanted)
     entries = desk.book.get([place.item for place in ranked.places])
+    # Some may have been taken out of the catalogue a moment ago.
+    ranked = replace(ranked, places=[place for place in ranked.places if place.item in entries])
     told = Told(asked.kind, cold=ranked.cold, fallback=ranked.fallback, empty=ranked.empty)
     reasons = {item: desk.because(known.taken, entry) for item, entry in entries.items()}
     told.items = [shown(entries[place.item], place, reasons[place.item]) for place in ranked.places]
@@ -136,18 +138,17 @@ async def _list(
     yield "\n"
     for number, place in enumerate(ranked.places, 1):
         yield f"\n{number}. {bold(entries[place.item])}{_price(entries[place.item])} — {reasons[place.item]}"
-    if ranked.fallback:
+    if ranked.fallback or not ranked.places:
         return
     first = entries[ranked.places[0].item]
+    begun = False
     try:
-        sentences = spaced(desk.explain(known.taken, first))
-        begun = await anext(sentences)
-        yield f"\n\nOn {bold(first)}, {VOICE}: “{begun}"
-        async for sentence in sentences:
-            yield sentence
+        async for sentence in spaced(desk.explain(known.taken, first)):
+            yield sentence if begun else f"\n\nOn {bold(first)}, {VOICE}: “{sentence}"
+            begun = True
         yield "”"
-    except EngineDown:
-        yield f"\n\n{SILENT}"
+    except (EngineDown, EngineRefused):  # the list is whole without it
+        yield ("”" if begun else "") + f"\n\n{SILENT}"
 
 
 async def _of_items(asked: Asked, known: Known, desk: Desk) -> tuple[Told, AsyncIterator[str]]:

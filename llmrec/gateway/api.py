@@ -5,9 +5,10 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import polars as pl
 from fastapi import Depends, FastAPI, Query, Request
@@ -15,12 +16,13 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 
 from llmrec import __version__
 from llmrec.engines.engine import EngineDown, Prompt
+from llmrec.errors import StoreDown
 from llmrec.gateway import chat, faults
 from llmrec.gateway.access import Key, Keys, Limiter, Role
 from llmrec.gateway.answering import shown, spaced
 from llmrec.gateway.desk import Desk, Ranked, Wanted
-from llmrec.gateway.events import Event, Events
-from llmrec.gateway.faults import Refusal
+from llmrec.gateway.events import POOL, Event, Events
+from llmrec.gateway.faults import EventsDown, Refusal
 from llmrec.gateway.limits import Guard, Limits, Load
 from llmrec.gateway.metrics import Counted, Metrics
 from llmrec.gateway.names import Names
@@ -37,10 +39,15 @@ from llmrec.gateway.wire import (
     picture_of,
 )
 from llmrec.pictures import suffix
+from llmrec.retrieval.rows import TYPES
 
 log = logging.getLogger(__name__)
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 AGAIN = 1.0  # seconds between two attempts to be ready
+REST = 1.0  # seconds in which a database that did not answer is not asked again
+HELD_UP = 5.0  # seconds to wait for whoever else writes to the catalogue
 UPLOADED_FIELDS = ("title", "description", "categories", "brand", "price")
 
 
@@ -65,6 +72,9 @@ class Gateway:
     started: int = field(default_factory=lambda: int(time.time()))
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     background: set[asyncio.Task[None]] = field(default_factory=set)
+    callers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(POOL, "events"))
+    """Threads that wait for the database of events alone: one that is frozen holds up nobody else."""
+    events_rest: float = 0.0
 
     async def known(self, asked: ForSomebody, key: Key) -> Known:
         """What is known of whom a request is for."""
@@ -82,10 +92,39 @@ class Gateway:
             self.names, self.position = await asyncio.to_thread(self.names.refreshed, changed), position
         return self.names
 
+    @asynccontextmanager
+    async def pen(self) -> AsyncIterator[None]:
+        """Leave to write to the catalogue, for one at a time; who would wait long is told to come back."""
+        try:
+            async with asyncio.timeout(HELD_UP):
+                await self.writing.acquire()
+        except TimeoutError:
+            raise StoreDown("others are writing to the catalogue") from None
+        try:
+            yield
+        finally:
+            self.writing.release()
+
     async def past(self, person: str | None) -> Known:
         """What is known of a person."""
+        if person is None:
+            return Known()
         with self.metrics.stage("person"):
-            return await asyncio.to_thread(self.people.known, person)
+            return await self.of_events(self.people.known, person)
+
+    async def of_events(self, work: Callable[[Given], Found], given: Given) -> Found:
+        """Ask the database of events; one that did not answer is not asked again for a while."""
+
+        def asked() -> Found:
+            if time.monotonic() < self.events_rest:
+                raise EventsDown("The events' database did not answer a moment ago")
+            try:
+                return work(given)
+            except EventsDown:
+                self.events_rest = time.monotonic() + REST
+                raise
+
+        return await asyncio.get_running_loop().run_in_executor(self.callers, asked)
 
 
 def make_app(
@@ -103,6 +142,7 @@ def make_app(
             await asyncio.gather(task, *gateway.background, return_exceptions=True)
             await gateway.desk.engine.close()
             await asyncio.to_thread(gateway.events.close)
+            gateway.callers.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
         title="llmrec",
@@ -165,7 +205,9 @@ def _own(app: FastAPI, gateway: Gateway) -> None:
 
     @app.get("/readyz", tags=["health"], summary="Whether requests are served", responses={503: {}})
     async def readyz() -> JSONResponse:
-        engine, events = await asyncio.gather(gateway.desk.engine.ready(), asyncio.to_thread(gateway.events.ready))
+        loop = asyncio.get_running_loop()
+        looked = loop.run_in_executor(gateway.callers, gateway.events.ready)
+        engine, events = await asyncio.gather(gateway.desk.engine.ready(), looked)
         # Once warm it stays ready: without the engine it still ranks, by the retriever.
         told = {"ready": gateway.ready, "engine": engine, "events": events}
         return JSONResponse(told, status_code=200 if gateway.ready else 503)
@@ -218,6 +260,10 @@ def _openai(app: FastAPI, gateway: Gateway) -> None:
         check_model(request.model)
         script = gateway.desk.served.script
         tokens = [*script.start, *await asyncio.to_thread(script.words, request.prompt)]
+        if gateway.desk.served.shown in tokens:
+            raise Refusal(
+                400, "The prompt holds a mark of a picture, and none comes with it. Take it out", param="prompt"
+            )
         if len(tokens) + request.max_tokens > gateway.desk.served.length:
             raise Refusal(
                 400,
@@ -246,7 +292,7 @@ def _openai(app: FastAPI, gateway: Gateway) -> None:
                 yield chat.event({**head, "choices": choices("", "stop")})
                 yield "data: [DONE]\n\n"
             except Exception as error:
-                yield chat.event(faults.content(faults.as_refusal(error)))
+                yield chat.event(faults.in_stream(error))
 
         if request.stream:
             return _events(streamed())
@@ -320,7 +366,7 @@ def _asking(app: FastAPI, gateway: Gateway) -> None:
                     yield chat.event({"text": sentence})
                 yield "data: [DONE]\n\n"
             except Exception as error:
-                yield chat.event(faults.content(faults.as_refusal(error)))
+                yield chat.event(faults.in_stream(error))
 
         if request.stream:
             return _events(streamed())
@@ -362,25 +408,26 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
         entries = await asyncio.to_thread(gateway.desk.book.get, item)
         return {"object": "list", "data": [_whole(entries[one]) for one in dict.fromkeys(item) if one in entries]}
 
-    @app.get("/v1/items/{item}", tags=["items"], summary="One item")
+    # An id may hold a slash, sent as %2F, which is one by the time that routes are compared: hence `path`.
+    @app.get("/v1/items/{item:path}/picture", tags=["items"], summary="Its picture", response_class=FileResponse)
+    async def picture(item: str, _: Annotated[Key, reads]) -> FileResponse:
+        entries = await asyncio.to_thread(gateway.desk.book.get, [item])
+        if item not in entries:
+            raise _no_item(item)
+        path = entries[item].image
+        if path is None or not path.is_file():
+            raise Refusal(404, f"The item {item[:100]!r} has no picture", code="no_picture")
+        kind = suffix(path).replace("jpg", "jpeg")
+        return FileResponse(path, media_type=f"image/{kind}", headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.get("/v1/items/{item:path}", tags=["items"], summary="One item")
     async def one(item: str, _: Annotated[Key, reads]) -> dict[str, Any]:
         entries = await asyncio.to_thread(gateway.desk.book.get, [item])
         if item not in entries:
             raise _no_item(item)
         return _whole(entries[item])
 
-    @app.get("/v1/items/{item}/picture", tags=["items"], summary="Its picture", response_class=FileResponse)
-    async def picture(item: str, _: Annotated[Key, reads]) -> FileResponse:
-        entries = await asyncio.to_thread(gateway.desk.book.get, [item])
-        if item not in entries:
-            raise _no_item(item)
-        path = entries[item].image
-        if path is None:
-            raise Refusal(404, f"The item {item[:100]!r} has no picture", code="no_picture")
-        kind = suffix(path).replace("jpg", "jpeg")
-        return FileResponse(path, media_type=f"image/{kind}", headers={"Cache-Control": "private, max-age=3600"})
-
-    @app.put("/v1/items/{item}", tags=["items"], summary="Add an item, or replace it", status_code=200)
+    @app.put("/v1/items/{item:path}", tags=["items"], summary="Add an item, or replace it", status_code=200)
     async def put(item: str, request: ItemRequest, _: Annotated[Key, owns]) -> dict[str, Any]:
         if not 0 < len(item) <= 256 or "\x00" in item:
             raise Refusal(422, "An item's id has 1 to 256 characters and no NUL", param="item")
@@ -390,8 +437,11 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
             raise Refusal(
                 422, f"The catalogue has no field {odd[0][:60]!r}. It has {', '.join(layout.types)}", param=odd[0][:60]
             )
+        for name, value in (request.model_extra or {}).items():
+            if value is not None and isinstance(value, list) != (layout.types[name] == "texts"):
+                raise Refusal(422, f"{name} is not what the catalogue keeps there ({layout.types[name]})", param=name)
         given = await asyncio.to_thread(picture_of, request.picture) if request.picture else None
-        async with gateway.writing:
+        async with gateway.pen():
             entries = await asyncio.to_thread(gateway.desk.book.get, [item])
             image = entries[item].fields.get("image") if item in entries else None
             if given is not None:
@@ -400,8 +450,10 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
             row |= {**(request.model_extra or {}), "item": item}
             if "image" in layout.types:
                 row["image"] = image
-            frame = pl.DataFrame([row], infer_schema_length=None)
-            await asyncio.to_thread(gateway.desk.index.upsert, frame)
+            # What is empty says nothing of its type.
+            empty = {name: TYPES[layout.types[name]] for name, value in row.items() if value in (None, [])}
+            frame = pl.DataFrame([row], schema_overrides=empty)
+            await asyncio.to_thread(gateway.desk.index.upsert, frame, patience=HELD_UP)
         if given is not None:
             _later(gateway, _look(gateway, frame, item))
         found = await asyncio.to_thread(gateway.desk.book.get, [item])
@@ -411,13 +463,13 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
             "word": gateway.desk.served.token(item) is not None,
         }
 
-    @app.delete("/v1/items/{item}", tags=["items"], summary="Take an item out")
+    @app.delete("/v1/items/{item:path}", tags=["items"], summary="Take an item out")
     async def delete(item: str, _: Annotated[Key, owns]) -> dict[str, Any]:
-        async with gateway.writing:
+        async with gateway.pen():
             entries = await asyncio.to_thread(gateway.desk.book.get, [item])
             if item not in entries:
                 raise _no_item(item)
-            await asyncio.to_thread(gateway.desk.index.remove, [item])
+            await asyncio.to_thread(gateway.desk.index.remove, [item], patience=HELD_UP)
         return {"object": "llmrec.item", "item": item, "deleted": True}
 
 
@@ -431,10 +483,10 @@ def _people(app: FastAPI, gateway: Gateway) -> None:
             key.require_person(person)
         events = [Event(one.key, one.user, one.item, one.kind, one.time, one.rating) for one in request.events]
         with gateway.metrics.stage("events"):
-            new = await asyncio.to_thread(gateway.events.add, events)
+            new = await gateway.of_events(gateway.events.add, events)
         return {"object": "llmrec.events", "stored": sum(new), "known_before": len(new) - sum(new)}
 
-    @app.get("/v1/people/{user}/history", tags=["people"], summary="What is known of a person")
+    @app.get("/v1/people/{user:path}/history", tags=["people"], summary="What is known of a person")
     async def history(user: str, key: Annotated[Key, reads]) -> dict[str, Any]:
         key.require_person(user)
         known = await gateway.past(user)
@@ -445,10 +497,10 @@ def _people(app: FastAPI, gateway: Gateway) -> None:
             "dismissed": sorted(known.dismissed),
         }
 
-    @app.delete("/v1/people/{user}/history", tags=["people"], summary="Forget a person")
+    @app.delete("/v1/people/{user:path}/history", tags=["people"], summary="Forget a person")
     async def forget(user: str, key: Annotated[Key, tells]) -> dict[str, Any]:
         key.require_person(user)
-        await asyncio.to_thread(gateway.events.forget, user)
+        await gateway.of_events(gateway.events.forget, user)
         return {"object": "llmrec.history", "user": user, "deleted": True}
 
 
@@ -483,6 +535,6 @@ async def _look(gateway: Gateway, frame: pl.DataFrame, item: str) -> None:
         path = gateway.desk.book.picture(frame["image"][0]) if "image" in frame.columns else None
         if path is not None:
             async with gateway.writing:
-                await asyncio.to_thread(gateway.desk.index.upsert, frame, {item: path})
+                await asyncio.to_thread(gateway.desk.index.upsert, frame, {item: path}, patience=HELD_UP)
     except Exception as error:  # the item is found by its words all the same
         log.error("the picture of an item could not be encoded: %s", error)

@@ -10,6 +10,7 @@ from typing import Any
 
 from llmrec.artifact import staged_file
 from llmrec.dataset import Dataset
+from llmrec.errors import DiskFull, InputError
 from llmrec.pictures import suffix
 from llmrec.prompts import Prompts
 from llmrec.retrieval.store import ItemStore
@@ -87,10 +88,13 @@ class Book:
     def keep(self, picture: bytes) -> str:
         """Keep a picture that was sent, and return the `image` value of it."""
         name = f"{hashlib.sha256(picture).hexdigest()}.{suffix(picture)}"
-        self.uploads.mkdir(parents=True, exist_ok=True)
-        if not (self.uploads / name).is_file():
-            with staged_file(self.uploads / name, mark="") as partial:
-                partial.write_bytes(picture)
+        try:
+            self.uploads.mkdir(parents=True, exist_ok=True)
+            if not (self.uploads / name).is_file():
+                with staged_file(self.uploads / name, mark="") as partial:
+                    partial.write_bytes(picture)
+        except (OSError, InputError) as error:
+            raise DiskFull(f"{self.uploads} takes no picture ({error}). Make room, or let it be written") from error
         return UPLOADED + name
 
     def _read(self, ids: Sequence[str]) -> dict[str, Entry]:

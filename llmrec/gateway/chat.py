@@ -1,5 +1,6 @@
 """Chat completions as OpenAI's clients expect them: whole or streamed, in words, as JSON, or as calls of tools."""
 
+import asyncio
 import json
 import secrets
 import time
@@ -15,7 +16,7 @@ from llmrec.gateway.names import Names
 from llmrec.gateway.people import Known
 from llmrec.gateway.shown import shown_in, text_of
 from llmrec.gateway.turns import understand
-from llmrec.gateway.wire import ChatRequest, picture_of
+from llmrec.gateway.wire import MOST_PICTURES, ChatRequest, checked_address, picture_of
 
 EXTRA = "llmrec"
 """The documented extra field of a message: its items, and how they were found."""
@@ -74,9 +75,9 @@ async def reply(request: ChatRequest, known: Known, desk: Desk, names: Names) ->
     wanted = tools.calls(request.tools, request.tool_choice, asked)
     if wanted:
         return Reply(Told(asked.kind), _nothing(), wanted, "tool_calls")
-    if request.response_format is not None and request.response_format.get("type") == "json_schema":
-        structured.schema_of(request.response_format)  # a schema that is none is told before anything is done
-    pictures = [picture_of(_address(part)) for part in asked.pictures]
+    if request.response_format is not None:  # a schema that is none is told before anything is done
+        await asyncio.to_thread(structured.check, request.response_format)
+    pictures = [await asyncio.to_thread(picture_of, _address(part)) for part in asked.pictures[:1]]
     told, words = await answer(asked, known, desk, pictures)
     return Reply(told, words)
 
@@ -89,7 +90,8 @@ async def whole(request: ChatRequest, made: Reply, model: str, desk: Desk) -> di
     else:
         async for _ in made.pieces(desk.served.count, _longest(request), _stops(request)):
             pass
-        message["content"] = structured.formed(request.response_format, made.told.content(), made.said) or made.said
+        formed = await asyncio.to_thread(structured.formed, request.response_format, made.told.content(), made.said)
+        message["content"] = formed or made.said
         message[EXTRA] = made.told.content()
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": made.finish}
     return {
@@ -98,7 +100,7 @@ async def whole(request: ChatRequest, made: Reply, model: str, desk: Desk) -> di
         "created": int(time.time()),
         "model": model,
         "choices": [choice],
-        "usage": _usage(request, made, desk),
+        "usage": await asyncio.to_thread(_usage, request, made, desk),
     }
 
 
@@ -129,10 +131,11 @@ async def streamed(request: ChatRequest, made: Reply, model: str, desk: Desk) ->
                 yield chunk({"content": piece})
         yield chunk({}, made.finish)
         if (request.stream_options or {}).get("include_usage"):
-            yield event({**head, "choices": [], "usage": _usage(request, made, desk)})
+            usage = await asyncio.to_thread(_usage, request, made, desk)
+            yield event({**head, "choices": [], "usage": usage})
         yield "data: [DONE]\n\n"
     except Exception as error:  # the status is out already: the client is told in the stream
-        yield event(faults.content(faults.as_refusal(error)))
+        yield event(faults.in_stream(error))
 
 
 def event(content: Mapping[str, Any]) -> str:
@@ -161,6 +164,11 @@ def _check_parts(messages: Sequence[Mapping[str, Any]]) -> None:
         content = message.get("content")
         if not isinstance(content, list):
             continue
+        if sum(part.get("type") == "image_url" for part in content) > MOST_PICTURES:
+            raise faults.Refusal(
+                422, f"messages.{number} holds more than {MOST_PICTURES} pictures. Send fewer",
+                param=f"messages.{number}.content",
+            )  # fmt: skip
         for place, part in enumerate(content):
             where = f"messages.{number}.content.{place}"
             kind = part.get("type")
@@ -172,7 +180,7 @@ def _check_parts(messages: Sequence[Mapping[str, Any]]) -> None:
                 odd = min(set(part) - {"type", "text", "image_url"})
                 raise faults.Refusal(422, f"{where}.{odd[:40]} is the engine's own and cannot be set", param=where)
             if kind == "image_url":
-                _address(part, where)
+                checked_address(_address(part, where))
 
 
 def _address(part: Mapping[str, Any], where: str = "image_url") -> str:
@@ -180,6 +188,9 @@ def _address(part: Mapping[str, Any], where: str = "image_url") -> str:
     address = held.get("url") if isinstance(held, Mapping) else held
     if not isinstance(address, str):
         raise faults.Refusal(422, f"{where}.image_url.url is missing", param=where)
+    if isinstance(held, Mapping) and set(held) - {"url", "detail"}:
+        odd = min(set(held) - {"url", "detail"})
+        raise faults.Refusal(422, f"{where}.image_url.{odd[:40]} is the engine's own and cannot be set", param=where)
     return address
 
 
@@ -192,11 +203,11 @@ def _stops(request: ChatRequest) -> list[str]:
 
 
 def _usage(request: ChatRequest, made: Reply, desk: Desk) -> dict[str, int]:
-    asked = 0
+    texts: list[str] = []
     for message in request.messages:
         content = message.content
-        texts = [content] if isinstance(content, str) else [str(part.get("text", "")) for part in content or ()]
-        asked += sum(desk.served.count(text) for text in texts)
+        texts += [content] if isinstance(content, str) else [str(part.get("text", "")) for part in content or ()]
+    asked = desk.served.count("\n".join(texts))  # as one text, of whose end the count is guessed where it is long
     said = desk.served.count(made.said)
     return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
 

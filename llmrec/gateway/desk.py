@@ -1,17 +1,19 @@
 """Ranks for a person: candidates from the index, scored by the engine in one pass; without it, the retriever alone."""
 
 import asyncio
+import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from llmrec.engines.engine import Engine, EngineDown
+from llmrec.engines.engine import Engine, EngineDown, EngineRefused, Prompt
 from llmrec.features import SENTENCE, words_of
 from llmrec.gateway.book import KEPT, Book, Entry
 from llmrec.gateway.model import Served
@@ -22,11 +24,12 @@ from llmrec.retrieval.index import Index, merged
 from llmrec.retrieval.reranking import FIRST
 from llmrec.retrieval.store import Hits
 
-T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 TRIES, WARMTH = 3, 0.8
 """How often an explanation is asked for that says only what is known, and how freely after the first time."""
 LONGEST = 80  # tokens of one explanation
+ENOUGH = 60.0  # seconds after which the model is no longer listened to: it writes too slowly for anybody
 REMEMBERED = 1_000  # items of a history that the retriever looks at
 TASTE = 0.25
 """What the model's first place counts where something was asked for; the best answer to that counts 1."""
@@ -128,23 +131,28 @@ class Desk:
         """
         prompt = await asyncio.to_thread(self._explaining, history, entry)
         features, sayable = self.served.features, self.served.sayable(entry)
-        said = False
+        said, until = False, time.monotonic() + ENOUGH
         for attempt in range(TRIES):
             text = ""
             pieces = self.engine.write(prompt, longest=LONGEST, temperature=WARMTH if attempt else 0.0)
-            async for piece in pieces:
-                text += piece
-                *whole, text = SENTENCE.split(text)
-                for sentence in whole:
-                    if sentence.strip() and not names_item(sentence) and features.kept(sentence, sayable):
-                        said = True
-                        yield sentence.strip()
+            async with aclosing(pieces) as opened:  # type: ignore[type-var]
+                async for piece in opened:
+                    text += piece
+                    *whole, text = SENTENCE.split(text)
+                    for sentence in whole:
+                        if sentence.strip() and not names_item(sentence) and features.kept(sentence, sayable):
+                            said = True
+                            yield sentence.strip()
+                    if time.monotonic() > until:
+                        break
             whole_end = text.strip()[-1:] in (".", "!", "?", "…")
             if whole_end and not names_item(text) and features.kept(text, sayable):
                 said = True
                 yield text.strip()
             if said:
                 return
+            if time.monotonic() > until:
+                break
         plain = features.plain(self.served.codes.get(entry.item, -1))
         yield plain or f"{entry.title} is what people with a history like this one take."
 
@@ -153,8 +161,7 @@ class Desk:
         tokens = {item: token for item in items if (token := self.served.token(item)) is not None}
         if not tokens:
             return {}
-        prompt = self.served.ranking(history)
-        scores = await self._in_time(self.engine.logprobs(prompt, list(tokens.values())))
+        scores = await self._in_time(self.served.ranking(history), list(tokens.values()))
         return {item: Place(item, score, 0.0, score) for item, score in zip(tokens, scores, strict=True)}
 
     def because(self, history: Sequence[str], entry: Entry) -> str:
@@ -188,14 +195,20 @@ class Desk:
         async for _ in self.engine.write(prompt, longest=8):
             pass
 
-    async def _in_time(self, asked: Awaitable[list[float]]) -> list[float]:
+    async def _in_time(self, prompt: Prompt, tokens: Sequence[int]) -> list[float]:
+        """Log-probabilities, if they come in time; an engine that did not answer is left alone for a while."""
+        if time.monotonic() < self._resting:
+            raise EngineDown("The engine did not answer a moment ago")
         try:
-            return await asyncio.wait_for(asked, self.patience)
-        except TimeoutError as error:
+            return await asyncio.wait_for(self.engine.logprobs(prompt, tokens), self.patience)
+        except (TimeoutError, EngineDown) as error:
+            self._resting = time.monotonic() + REST
             raise EngineDown(f"The engine did not answer within {self.patience:g} seconds") from error
 
     def _explaining(self, history: Sequence[str], entry: Entry) -> Any:
-        picture = entry.image.read_bytes() if entry.image else None
+        picture = None
+        with suppress(OSError):  # the file may be gone since the item was read
+            picture = entry.image.read_bytes() if entry.image else None
         if picture is not None and picture_fault(picture):
             picture = None
         return self.served.explaining(history, entry, picture)
@@ -264,14 +277,16 @@ class Desk:
         scores = np.full(len(items), np.nan, dtype=np.float32)
         tokens = [self.served.token(item) for item in items]
         known = [place for place, token in enumerate(tokens) if token is not None]
-        if not known or time.monotonic() < self._resting:
-            return scores, WHY_NOT if known else None
+        if not known:
+            return scores, None
         try:
-            prompt = self.served.ranking(history)
             asked = [token for token in tokens if token is not None]
-            scores[known] = await self._in_time(self.engine.logprobs(prompt, asked))
+            scores[known] = await self._in_time(self.served.ranking(history), asked)
         except EngineDown:
-            self._resting = time.monotonic() + REST
+            return scores, WHY_NOT
+        except EngineRefused as error:
+            log.error("the engine refused to score candidates")
+            log.debug("why it refused: %s", error)
             return scores, WHY_NOT
         return scores, None
 

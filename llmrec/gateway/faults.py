@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llmrec.engines.engine import EngineDown, EngineRefused
-from llmrec.errors import InputError, LlmrecError
+from llmrec.errors import DiskFull, InputError, LlmrecError, StoreDown
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,10 @@ def as_refusal(error: Exception, asked: str = "what was asked for") -> Refusal:
         return _invalid(error)
     if isinstance(error, HTTPException):
         return _http(error, asked)
+    if isinstance(error, StoreDown):
+        return _later("The catalogue cannot be read or written now. Ask again in some seconds", "store_down")
+    if isinstance(error, DiskFull):
+        return Refusal(507, "The server has no room to keep this. Nothing was changed", code="disk_full", headers=NEVER)
     if isinstance(error, InputError):
         return Refusal(400, str(error))
     if isinstance(error, EngineDown):
@@ -101,6 +105,14 @@ def as_refusal(error: Exception, asked: str = "what was asked for") -> Refusal:
     return Refusal(500, "Something went wrong in the server, not in your request", code="internal_error")
 
 
+def in_stream(error: Exception) -> dict[str, Any]:
+    """The JSON that ends a stream which broke off, after the status was out."""
+    told = as_refusal(error)
+    if told.status >= 500:
+        note({}, error)
+    return content(told)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of an app in OpenAI's form."""
     for kind in (Refusal, LlmrecError, HTTPException, RequestValidationError):
@@ -110,7 +122,7 @@ def install(app: FastAPI) -> None:
     app.add_middleware(_Unforeseen)
 
 
-def request_id(scope: Scope) -> str | None:
+def request_id(scope: Scope | dict[str, Any]) -> str | None:
     """The id that the request has, if it came through `limits`."""
     found: str | None = scope.get("state", {}).get("request_id")
     return found
@@ -150,7 +162,7 @@ class _Unforeseen:
                 await response(_unforeseen(scope))(scope, receive, send)
 
 
-def note(scope: Scope, error: BaseException) -> None:
+def note(scope: Scope | dict[str, Any], error: BaseException) -> None:
     """Log an error as one line of JSON: its kinds and the places in the code that it went through.
 
     Messages of errors quote what they choke on, which may be a prompt: they are told at the level of debugging alone.

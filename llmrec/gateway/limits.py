@@ -35,6 +35,9 @@ LINGER = 1.0  # seconds
 GRACE = 0.2
 GONE = 499  # what web servers write into their log for a client that went away
 
+SAFE = {b"x-content-type-options": b"nosniff", b"content-security-policy": b"default-src 'none'"}
+"""With every answer: a title may hold a script, and no browser is to take an answer for a page."""
+
 # Strings are passed over whole. Outside of them JSON has no capital letter but E: N and I begin NaN and Infinity, which
 # Python's parser takes and no other does. The quantifiers are possessive and
 # every string that begins ends somewhere, at the last byte if need be: so the time is linear in the bytes.
@@ -98,7 +101,7 @@ class Load:
 
 
 class _Answer:
-    """The way to the client: what has been sent on it, and the request's id on its head."""
+    """The way to the client: what has been sent on it; on its head the request's id and what browsers must not do."""
 
     def __init__(self, send: Send, own: str, seconds: float):
         self._send, self._header, self._seconds = send, (b"x-request-id", own.encode()), seconds
@@ -107,7 +110,10 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), self._header]}
+            given = [*message.get("headers", ())]
+            names = {name.lower() for name, _ in given}
+            safe = [(name, value) for name, value in SAFE.items() if name not in names]
+            message = {**message, "headers": [*given, *safe, self._header]}
         async with asyncio.timeout(self._seconds):  # its TimeoutError is an OSError, as of a client that went away
             await self._send(message)
         self.whole = message["type"] == "http.response.body" and not message.get("more_body", False)
@@ -382,7 +388,7 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "id": scope["state"]["request_id"],
         "method": scope["method"],
-        "path": getattr(route, "path", None) or scope["path"][:200],
+        "path": getattr(route, "path_format", None) or scope["path"][:200],
         "status": status,
         "ms": round(seconds * 1000, 1),
         "key": getattr(key, "name", None),

@@ -94,4 +94,4 @@ class Counted:
             await self.app(scope, receive, noting)
         finally:
             route: Any = scope.get("route")
-            self.metrics.served(getattr(route, "path", "other"), status, time.perf_counter() - began)
+            self.metrics.served(getattr(route, "path_format", "other"), status, time.perf_counter() - began)

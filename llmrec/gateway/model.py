@@ -38,6 +38,8 @@ class Served:
     words: StockWords = field(repr=False)
     prompts: Prompts = field(repr=False)
     script: Script = field(repr=False)
+    shown: int
+    """The token that stands for a picture."""
     features: Features = field(repr=False)
     weights: Weights = field(repr=False)
 
@@ -56,7 +58,9 @@ class Served:
         script = Script(tokenizer, tokenizer, first=words.first, picture=lambda _: [shown])
         codes = {item: code for code, item in enumerate(words.ids) if item}
         features = Features.load(folder, codes)
-        return cls(folder, manifest, words, Prompts.load(folder / PROMPTS), script, features, Weights.load(folder))
+        return cls(
+            folder, manifest, words, Prompts.load(folder / PROMPTS), script, shown, features, Weights.load(folder)
+        )
 
     @property
     def domain(self) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from llmrec.engines import vllm
 from llmrec.engines.engine import Engine
@@ -32,7 +33,46 @@ log = logging.getLogger(__name__)
 
 LOOK = 2.0  # seconds between two looks at the engine
 UNWELL = 60.0  # seconds without health after which it is ended and started again
+LONGEST_HEAD = 65_536  # bytes of a request before its body
+HEAD_SECONDS = 30.0  # in which they have to arrive
 LONGEST_REST = 60.0  # seconds before it is started once more, at the most
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that ends where a request's head is endless or does not come: uvicorn keeps all that is sent."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody is there, and has to begin."""
+        super().connection_made(transport)
+        self._begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """They are gone."""
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Some more has come."""
+        super().data_received(data)
+        self._head += len(data)
+        if self._in_head and self._head > LONGEST_HEAD and not self.transport.is_closing():
+            self.send_400_response(f"The head of a request may have {LONGEST_HEAD} bytes.")
+
+    def on_message_begin(self) -> None:
+        """Another request on the same connection."""
+        super().on_message_begin()
+        self._timer.cancel()
+        self._begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._in_head = False
+        self._timer.cancel()
+        super().on_headers_complete()
+
+    def _begin(self) -> None:
+        self._head, self._in_head = 0, True
+        self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
 
 def serve(model: Path, index: Path, recipe: ServeRecipe, *, told: Callable[[str], None] = print) -> None:
@@ -56,6 +96,7 @@ def serve(model: Path, index: Path, recipe: ServeRecipe, *, told: Callable[[str]
         app,
         host=recipe.host,
         port=recipe.port,
+        http=Connection,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,7 +1,8 @@
 """Answers in the form of a client's JSON schema: it is filled with what an answer holds, and nothing is invented."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from llmrec.gateway.faults import Refusal
@@ -10,6 +11,7 @@ Schema = Mapping[str, Any]
 Answer = Mapping[str, Any]
 
 DEEP = 12
+MOST_STEPS = 5_000  # of filling a schema, and again of checking what was filled: a short one may unfold without end
 OF_ITEM: Mapping[str, Sequence[str]] = {
     "title": ("title", "name", "product", "product_name", "item_title", "item_name"),
     "item": ("item", "id", "item_id", "product_id", "sku", "asin"),
@@ -31,6 +33,19 @@ OF_ANSWER: Mapping[str, Sequence[str]] = {
 NAMED = {name: key for names in (OF_ITEM, OF_ANSWER) for key, some in names.items() for name in some}
 
 
+@dataclass
+class _Root:
+    """A whole schema, and how many more steps may be spent on it."""
+
+    schema: Schema
+    left: int = MOST_STEPS
+
+    def step(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise _refused("unfolds too far. Send a plainer one")
+
+
 class _Lacking(Exception):
     """A part of the schema for which there is nothing."""
 
@@ -45,7 +60,8 @@ def formed(response_format: Mapping[str, Any] | None, told: Mapping[str, Any], t
         return json.dumps({"answer": text, "items": items}, ensure_ascii=False)
     schema = schema_of(response_format)
     try:
-        found = _filled(schema, schema, answer, "answer", 0)
+        found = _filled(schema, _Root(schema), answer, "answer", 0)
+        _validate(found, schema)
     except _Lacking as error:
         raise Refusal(
             422,
@@ -53,8 +69,17 @@ def formed(response_format: Mapping[str, Any] | None, told: Mapping[str, Any], t
             f"answer in words and a list of items with {', '.join(OF_ITEM)}",
             param="response_format",
         ) from error
-    _validate(found, schema)
+    except Refusal:
+        raise
+    except Exception as error:  # whatever readers raise where a reference leads to what is no schema
+        raise _refused("is no JSON schema that can be followed") from error
     return json.dumps(found, ensure_ascii=False)
+
+
+def check(response_format: Mapping[str, Any]) -> None:
+    """Refuse a response format that no answer could have, before one is made."""
+    if response_format.get("type") not in ("text", "json_object"):
+        schema_of(response_format)
 
 
 def schema_of(response_format: Mapping[str, Any]) -> Schema:
@@ -68,21 +93,37 @@ def schema_of(response_format: Mapping[str, Any]) -> Schema:
     if not isinstance(schema, Mapping):
         raise Refusal(422, "response_format.json_schema.schema is missing", param="response_format.json_schema.schema")
     if len(json.dumps(schema)) > 50_000:
-        raise Refusal(413, "response_format.json_schema.schema is too long", param="response_format.json_schema.schema")
+        raise _refused("is longer than 50,000 characters", 413)
+    if any(not reference.startswith("#") for reference in _references(schema)):
+        raise _refused("refers to another document. Put what it needs under $defs")
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except (jsonschema.SchemaError, RecursionError) as error:
-        raise Refusal(
-            422, "response_format.json_schema.schema is no JSON schema", param="response_format.json_schema.schema"
-        ) from error
+        raise _refused("is no JSON schema") from error
     return schema
+
+
+def _refused(why: str, status: int = 422) -> Refusal:
+    where = "response_format.json_schema.schema"
+    return Refusal(status, f"{where} {why}", param=where)
+
+
+def _references(schema: Any) -> Iterator[str]:
+    left = [schema]
+    while left:
+        one = left.pop()
+        if isinstance(one, Mapping):
+            left += one.values()
+            yield from (one[name] for name in ("$ref", "$dynamicRef") if isinstance(one.get(name), str))
+        elif isinstance(one, list):
+            left += one
 
 
 def _item(one: Mapping[str, Any], rank: int) -> dict[str, Any]:
     return {**one, "rank": rank, "category": one["categories"][-1] if one["categories"] else None}
 
 
-def _filled(schema: Any, root: Schema, context: Answer, name: str, depth: int) -> Any:
+def _filled(schema: Any, root: _Root, context: Answer, name: str, depth: int) -> Any:
     """A value of a schema, from an answer or from one item of it."""
     schema = _resolved(schema, root)
     if depth > DEEP:
@@ -106,7 +147,7 @@ def _filled(schema: Any, root: Schema, context: Answer, name: str, depth: int) -
     return _typed(context[key], types, schema, name)
 
 
-def _object(schema: Schema, root: Schema, context: Answer, depth: int) -> dict[str, Any]:
+def _object(schema: Schema, root: _Root, context: Answer, depth: int) -> dict[str, Any]:
     needed = set(schema.get("required", ()))
     found = {}
     for name, inner in schema["properties"].items():
@@ -118,10 +159,10 @@ def _object(schema: Schema, root: Schema, context: Answer, depth: int) -> dict[s
     return found
 
 
-def _array(schema: Schema, root: Schema, context: Answer, name: str, depth: int) -> list[Any]:
+def _array(schema: Schema, root: _Root, context: Answer, name: str, depth: int) -> list[Any]:
     """The answer's items, as objects or by one of their fields; their titles where the name tells nothing."""
     inner = _resolved(schema.get("items", {}), root)
-    items = context["items"][: schema.get("maxItems")]
+    items = context["items"][: int(schema.get("maxItems", len(context["items"])))]
     if len(items) < schema.get("minItems", 0):
         raise _Lacking(f"{schema['minItems']} of {name!r}")
     if "properties" in inner or inner.get("type") == "object":
@@ -130,7 +171,7 @@ def _array(schema: Schema, root: Schema, context: Answer, name: str, depth: int)
     return [_typed(one[NAMED.get(singular, "title")], [inner.get("type")], inner, name) for one in items]
 
 
-def _first_of(options: Sequence[Any], root: Schema, context: Answer, name: str, depth: int) -> Any:
+def _first_of(options: Sequence[Any], root: _Root, context: Answer, name: str, depth: int) -> Any:
     lacking = _Lacking(repr(name))
     for option in options:
         try:
@@ -166,15 +207,16 @@ def _without_patterns(schema: Any) -> Any:
     return [_without_patterns(one) for one in schema] if isinstance(schema, list) else schema
 
 
-def _resolved(schema: Any, root: Schema) -> Schema:
+def _resolved(schema: Any, root: _Root) -> Schema:
     """A schema behind a reference into its own root."""
     for _ in range(DEEP):
+        root.step()
         if not isinstance(schema, Mapping):
             return {}
         reference = schema.get("$ref")
         if not isinstance(reference, str):
             return schema
-        schema = root
+        schema = root.schema
         for step in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
             schema = schema.get(step, {}) if isinstance(schema, Mapping) else {}
     raise _Lacking("a reference that leads nowhere")
@@ -184,8 +226,19 @@ def _validate(found: Any, schema: Schema) -> None:
     import jsonschema
     from referencing import Registry
 
+    root = _Root(schema)
+
+    def counted(keyword: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(*arguments: Any) -> Any:
+            root.step()
+            return keyword(*arguments)
+
+        return checked
+
+    plain = jsonschema.Draft202012Validator
+    bounded = jsonschema.validators.extend(plain, {name: counted(one) for name, one in plain.VALIDATORS.items()})
     try:  # in a registry of its own: no reference is ever fetched
-        jsonschema.Draft202012Validator(_without_patterns(schema), registry=Registry()).validate(found)
+        bounded(_without_patterns(schema), registry=Registry()).validate(found)
     except jsonschema.ValidationError as error:
         place = ".".join(map(str, error.absolute_path)) or "the whole"
         raise Refusal(

@@ -82,13 +82,13 @@ def _forced(choice: str | Mapping[str, Any] | None, offered: Mapping[str, set[st
         return None
     function = choice.get("function")
     name = function.get("name") if isinstance(function, Mapping) else None
-    if name not in offered:
+    if not isinstance(name, str) or name not in offered:
         raise Refusal(
             422,
-            f"tool_choice names {name!r}. The tools that are known here are {', '.join(KNOWN)}",
+            f"tool_choice names {str(name)[:60]!r}. The tools that are known here are {', '.join(KNOWN)}",
             param="tool_choice",
         )
-    return str(name)
+    return name
 
 
 def _call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

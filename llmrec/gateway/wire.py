@@ -2,15 +2,22 @@
 
 import base64
 import binascii
+import math
 import re
+import threading
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from llmrec.errors import InputError
-from llmrec.pictures import MAX_BYTES, picture_fault
+from llmrec.gateway.faults import Refusal
+from llmrec.pictures import MAX_BYTES, picture_fault, too_large
 
 LONGEST_ID, LONGEST_TEXT, LONGEST_HISTORY, MOST = 256, 20_000, 10_000, 100
+MOST_VALUES = 1_000  # in one filter: it becomes SQL, whose reader nests as deep as there are values
+MOST_PICTURES = 8  # in one message
+AT_ONCE = threading.BoundedSemaphore(2)
+"""How many pictures are looked at at one time: one may take 200 MB while it is."""
 ADDRESS = re.compile(r"data:([\w.+/-]{1,100})?(?:;[\w=+.-]{1,100})*;base64,", re.ASCII)
 KINDS = {"image/jpeg", "image/jpg", "image/png", "image/webp", "application/octet-stream", ""}
 
@@ -21,11 +28,25 @@ def _sound(text: str) -> str:
     return text
 
 
+def _bounded(where: dict[str, Any]) -> dict[str, Any]:
+    left, count = [where], 0
+    while left:
+        one: Any = left.pop()
+        inside = one.values() if isinstance(one, Mapping) else one if isinstance(one, list) else ()
+        left += inside
+        count += 1
+        if count > MOST_VALUES:
+            raise ValueError(f"holds more than {MOST_VALUES:,} values")
+        if isinstance(one, str) and len(one) > LONGEST_TEXT:
+            raise ValueError(f"holds a text of more than {LONGEST_TEXT:,} characters")
+    return where
+
+
 Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID), AfterValidator(_sound)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_sound)]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_sound)]
 Ids = Annotated[list[Id], Field(max_length=LONGEST_HISTORY)]
-Where = Annotated[dict[str, Any], Field(max_length=50)]
+Where = Annotated[dict[str, Any], Field(max_length=50), AfterValidator(_bounded)]
 
 
 class Body(BaseModel):
@@ -89,6 +110,20 @@ class ItemRequest(BaseModel):
     brand: Annotated[str, Field(max_length=200), AfterValidator(_sound)] | None = None
     price: float | None = Field(None, ge=0, allow_inf_nan=False)
     picture: str | None = Field(None, description="A picture as a data URI; without it the item keeps the one it has.")
+
+    @model_validator(mode="after")
+    def _plain_attributes(self) -> "ItemRequest":
+        for name, value in (self.model_extra or {}).items():
+            if not all(map(_plain, value[:1_000] if isinstance(value, list) else [value])):
+                raise ValueError(f"{name[:60]} is no text, number, flag or list of them")
+        return self
+
+
+def _plain(value: Any) -> bool:
+    """Whether a catalogue could hold it."""
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT
+    return value is None or (isinstance(value, int | float) and math.isfinite(value) and abs(value) < 2**63)
 
 
 class EventBody(Body):
@@ -176,20 +211,27 @@ class CompletionRequest(Body):
     user: Id | None = None
 
 
-def picture_of(address: str) -> bytes:
-    """The picture that an address holds. Nothing is ever fetched."""
+def checked_address(address: str) -> int:
+    """Where the picture begins in an address that holds one; any other address is refused, and never fetched."""
     head = ADDRESS.match(address[:400])
     if head is None:
-        raise InputError("A picture is sent as a data URI (data:image/jpeg;base64,…); addresses are never fetched")
+        raise Refusal(400, "A picture is sent as a data URI (data:image/jpeg;base64,…); addresses are never fetched")
     if (head[1] or "").lower() not in KINDS:
-        raise InputError(f"{head[1]} is no kind of picture that is taken. Send a JPEG, PNG or WebP")
+        raise Refusal(415, f"{head[1]} is no kind of picture that is taken. Send a JPEG, PNG or WebP")
     if len(address) > 4 * MAX_BYTES / 3 + 1_000:
-        raise InputError(f"The picture is larger than {MAX_BYTES // 2**20} MiB. Send a smaller one")
+        raise Refusal(413, f"The picture is larger than {MAX_BYTES // 2**20} MiB. Send a smaller one")
+    return head.end()
+
+
+def picture_of(address: str) -> bytes:
+    """The picture that an address holds, whole and of a size that can be looked at."""
+    begin = checked_address(address)
     try:
-        picture = base64.b64decode(address[head.end() :], validate=True)
+        picture = base64.b64decode(address[begin:], validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError("The picture's data URI is not base64. Encode the file as it is") from error
-    fault = picture_fault(picture)
+        raise Refusal(400, "The picture's data URI is not base64. Encode the file as it is") from error
+    with AT_ONCE:
+        fault = picture_fault(picture)
     if fault:
-        raise InputError(f"The picture {fault}. Send a JPEG, PNG or WebP")
+        raise Refusal(413 if too_large(fault) else 400, f"The picture {fault}. Send a JPEG, PNG or WebP")
     return picture

@@ -41,7 +41,7 @@ from llmrec.retrieval.popularity import Popularity
 from llmrec.retrieval.retriever import Floats, Retriever
 from llmrec.retrieval.sasrec import SasRec, SasRecRecipe
 from llmrec.retrieval.sights import Sights
-from llmrec.retrieval.store import Hits, ItemStore
+from llmrec.retrieval.store import PATIENCE, Hits, ItemStore
 from llmrec.retrieval.words import Words, texts_of
 from llmrec.splits import Split, everything, split_by_name
 
@@ -200,12 +200,15 @@ class Index:
         pictures: Mapping[str, Path] | None = None,
         *,
         vectors: Mapping[str, Floats] | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         """Add new and changed items; they are found at once, by words, by pictures and as candidates by content.
 
-        `vectors` are what `encoded` made of them, where somebody has asked for it already.
+        `vectors` are what `encoded` made of them, where somebody has asked for it already; `patience` is how many
+        seconds to wait for another writer.
         """
-        self.store.upsert(items, dict(self.encoded(items, pictures) if vectors is None else vectors))
+        found = self.encoded(items, pictures) if vectors is None else vectors
+        self.store.upsert(items, dict(found), patience=patience)
 
     def encoded(self, items: pl.DataFrame, pictures: Mapping[str, Path] | None = None) -> dict[str, Floats]:
         """The vectors of items by their words and pictures; a row of NaN where there is nothing to read."""
@@ -218,9 +221,9 @@ class Index:
         nothing = {kind: np.zeros((len(items), width), np.float32) for kind, width in self.store.layout.widths.items()}
         return {kind: _gaps(found if found.any() else nothing[kind]) for kind, found in vectors.items()}
 
-    def remove(self, ids: Sequence[str]) -> None:
+    def remove(self, ids: Sequence[str], *, patience: float = PATIENCE) -> None:
         """Take items out; no query answers with them any more."""
-        self.store.remove(ids)
+        self.store.remove(ids, patience=patience)
 
     def _asked(self, query: str) -> dict[str, Floats]:
         """Where a query in words points, for each kind of vector that knows it."""

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import polars as pl
 
 from llmrec.artifact import read_json, staged, write_json
-from llmrec.errors import DiskFull, InputError, LlmrecError
+from llmrec.errors import DiskFull, InputError, StoreDown
 from llmrec.progress import Progress
 from llmrec.retrieval import filters, rows
 from llmrec.retrieval.filters import Where
@@ -44,6 +44,10 @@ UNINDEXED = 10_000  # rows that are scanned by every query before they are folde
 KEPT_VERSIONS = timedelta(hours=1)  # a query that began on an old version ends long before
 PATIENCE = 120.0  # seconds to wait for another writer
 READ_ONLY = ("Read-only file system", "Permission denied")
+
+
+class StoreReadOnly(InputError, StoreDown):
+    """Whoever opened the store may not write to it."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ class ItemStore:
         if not asked.strip():
             return Hits([], np.zeros(0, dtype=np.float32))
         match: Any = lance.MatchQuery
-        search = self.table.search(match(asked, WORDS), query_type="fts")
+        search = self._read(lambda: self.table.search(match(asked, WORDS), query_type="fts"))
         return self._hits(search, "_score", count, where, leave_out)
 
     def get(self, ids: Sequence[str]) -> pl.DataFrame:
@@ -159,7 +163,7 @@ class ItemStore:
         """Each item with its value of one field, in no order."""
         column = self.layout.columns[field]
         chosen = {"item": self.layout.columns["item"], "value": column}
-        found = pl.from_arrow(self._read(self.table.search().select(chosen).to_arrow))
+        found = pl.from_arrow(self._read(lambda: self.table.search().select(chosen).to_arrow()))
         assert isinstance(found, pl.DataFrame)
         return found
 
@@ -185,17 +189,18 @@ class ItemStore:
         condition = filters.sql(where or {}, self.layout.fields)
         return int(self._read(lambda: self.table.count_rows(condition or None)))
 
-    def upsert(self, items: pl.DataFrame, vectors: Mapping[str, Floats]) -> None:
+    def upsert(self, items: pl.DataFrame, vectors: Mapping[str, Floats], *, patience: float = PATIENCE) -> None:
         """Add new items and replace those that are there; all queries find them when this returns.
 
-        A kind of vector that is left out stays as it is for known items and is missing for new ones.
+        A kind of vector that is left out stays as it is for known items and is missing for new ones. `patience` is how
+        many seconds to wait for another writer.
         """
         items = rows.sound_items(items)
         frame = rows.stored(items, self.layout)
         sound = rows.sound_vectors(vectors, self.layout, len(frame))
         if frame.is_empty():
             return
-        with self._writing():
+        with self._writing(patience):
             for kind in self.layout.widths.keys() - sound.keys():
                 kept = self.vectors(items["item"].to_list(), kind)
                 sound[kind] = np.nan_to_num(kept), np.isnan(kept).all(axis=1)
@@ -205,10 +210,10 @@ class ItemStore:
             self._note(items["item"].to_list())
             self._tidy_if_due()
 
-    def remove(self, ids: Sequence[str]) -> None:
+    def remove(self, ids: Sequence[str], *, patience: float = PATIENCE) -> None:
         """Take items out; ids that are not in the store are passed over."""
         if known := rows.sound_ids(ids):
-            with self._writing():
+            with self._writing(patience):
                 self._note(known)
                 self.table.delete(f"item IN ({rows.quoted(known)})")
                 self._note(known)
@@ -250,7 +255,8 @@ class ItemStore:
         # items that are not indexed yet would be merged in at the wrong place.
         column = self.layout.vector_column(kind)
         query = rows.unit(vector, kind, self.layout.widths[kind])
-        return self.table.search(query, vector_column_name=column, query_type="vector").distance_type("l2")
+        found = self._read(lambda: self.table.search(query, vector_column_name=column, query_type="vector"))
+        return found.distance_type("l2")
 
     def _hits(self, query: Any, score: str, count: int, where: Where | None, leave_out: Collection[str]) -> Hits:
         if count < 1:
@@ -274,7 +280,7 @@ class ItemStore:
         sound = rows.sound_ids(ids)
         condition = f"item IN ({rows.quoted(sound)})" if sound else "false"
         condition += f" AND ({where})" if where else ""
-        found = self._read(self.table.search().where(condition).select(columns).to_arrow)
+        found = self._read(lambda: self.table.search().where(condition).select(columns).to_arrow())
         frame = pl.from_arrow(found)
         assert isinstance(frame, pl.DataFrame)
         return frame
@@ -284,17 +290,19 @@ class ItemStore:
             return read()
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, patience: float = PATIENCE) -> Iterator[None]:
         """Hold the store's only pen, looking at its newest version: a merge into an older one repeats rows."""
         from filelock import FileLock, Timeout
 
         with _explained(self.folder, "written"):
+            if not (self.folder / MARKER).is_file():  # the lock would make the folder anew where it was taken away
+                raise StoreDown(f"{self.folder} is not there. Put it back, or build the index again")
             try:
-                lock = FileLock(self.folder / LOCK, timeout=PATIENCE)
+                lock = FileLock(self.folder / LOCK, timeout=patience)
                 lock.acquire()
             except Timeout:
-                raise LlmrecError(
-                    f"{self.folder} has been written by another process for {PATIENCE:.0f} seconds. Try again later"
+                raise StoreDown(
+                    f"{self.folder} has been written by another process for {patience:.0f} seconds. Try again later"
                 ) from None
             try:
                 self.table.checkout_latest()
@@ -328,8 +336,8 @@ def _explained(folder: Path, doing: str) -> Iterator[None]:
                 f"The disk was full while {folder} was {doing}. What was there before is untouched"
             ) from error
         if doing == "written" and any(sign in str(error) for sign in READ_ONLY):
-            raise InputError(f"{folder} cannot be written ({_short(error)}). Searching it still works") from error
-        raise LlmrecError(
+            raise StoreReadOnly(f"{folder} cannot be written ({_short(error)}). Searching it still works") from error
+        raise StoreDown(
             f"{folder} could not be {doing} ({_short(error)}). If this stays so, build the index again"
         ) from error
 
