@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 import polars as pl
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
 
 from llmrec import __version__
 from llmrec.engines.engine import EngineDown, Prompt
@@ -20,21 +22,39 @@ from llmrec.errors import StoreDown
 from llmrec.gateway import chat, faults
 from llmrec.gateway.access import Key, Keys, Limiter, Role
 from llmrec.gateway.answering import shown, spaced
+from llmrec.gateway.chat import DONE
 from llmrec.gateway.desk import Desk, Ranked, Wanted
 from llmrec.gateway.events import POOL, Event, Events
-from llmrec.gateway.faults import EventsDown, Refusal
+from llmrec.gateway.faults import EventsDown, Refusal, declared
 from llmrec.gateway.limits import Guard, Limits, Load
 from llmrec.gateway.metrics import Counted, Metrics
 from llmrec.gateway.names import Names
 from llmrec.gateway.people import Known, People
 from llmrec.gateway.wire import (
+    LONGEST_ID,
+    Alive,
+    Card,
+    Cards,
+    ChatAnswer,
     ChatRequest,
+    CompletionAnswer,
     CompletionRequest,
+    Deleted,
     EventsRequest,
+    Explanation,
     ExplanationRequest,
+    Forgotten,
     ForSomebody,
+    History,
+    Item,
     ItemRequest,
+    Items,
+    Kept,
+    Put,
+    Readiness,
     RecommendationRequest,
+    Recommendations,
+    Searched,
     SearchRequest,
     picture_of,
 )
@@ -48,7 +68,35 @@ Found = TypeVar("Found")
 AGAIN = 1.0  # seconds between two attempts to be ready
 REST = 1.0  # seconds in which a database that did not answer is not asked again
 HELD_UP = 5.0  # seconds to wait for whoever else writes to the catalogue
+KEYED = (401, 403)
+BEARER = HTTPBearer(auto_error=False, description="A key, where the gateway has some. Without keys none is asked for.")
 UPLOADED_FIELDS = ("title", "description", "categories", "brand", "price")
+ItemId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID, description="The item's id.")]
+PersonId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID, description="The person's id.")]
+STREAMED_CHAT = (
+    'data: {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "llmrec", "choices": '
+    '[{"index": 0, "delta": {"role": "assistant", "content": "", "llmrec": {"kind": "talk", "items": [], '
+    f'"cold": false, "fallback": null, "empty": null}}}}, "logprobs": null, "finish_reason": null}}]}}\n\n{DONE}'
+)
+STREAMED_TEXT = (
+    'data: {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "llmrec", "choices": '
+    f'[{{"index": 0, "text": "a", "logprobs": null, "finish_reason": null}}]}}\n\n{DONE}'
+)
+STREAMED_SENTENCES = f'data: {{"item": "i001", "because": "a reason"}}\n\ndata: {{"text": "A sentence."}}\n\n{DONE}'
+FIGURES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+EVENT = {
+    "type": "object",
+    "properties": {"data": {"type": "string", "description": "JSON, as in the example; the last one is [DONE]."}},
+    "required": ["data"],
+}
+PICTURES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file.",
+        "content": {
+            f"image/{kind}": {"schema": {"type": "string", "format": "binary"}} for kind in ("jpeg", "png", "webp")
+        },
+    }
+}
 
 
 @dataclass
@@ -151,6 +199,7 @@ def make_app(
         lifespan=living,
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
+        responses=declared(*faults.EVERYWHERE),
     )
     gateway.desk.note = gateway.metrics.took
     faults.install(app)
@@ -183,10 +232,10 @@ async def _begin(
         settled()
 
 
-def _allowed(gateway: Gateway, role: Role) -> Callable[[Request], Key]:
+def _allowed(gateway: Gateway, role: Role) -> Callable[..., Key]:
     """A dependency: the key of a request, if it has a role."""
 
-    def check(request: Request) -> Key:
+    def check(request: Request, _: Annotated[Any, Depends(BEARER)]) -> Key:
         key = gateway.keys.check(request.headers.get("authorization"))
         request.scope.setdefault("state", {})["key"] = key.name
         gateway.limiter.take(key)
@@ -199,11 +248,17 @@ def _allowed(gateway: Gateway, role: Role) -> Callable[[Request], Key]:
 def _own(app: FastAPI, gateway: Gateway) -> None:
     """How the gateway itself is."""
 
-    @app.get("/healthz", tags=["health"], summary="Whether the process lives")
+    @app.get("/healthz", tags=["health"], summary="Whether the process lives", response_model=Alive)
     async def healthz() -> dict[str, str]:
         return {"status": "alive", "version": __version__}
 
-    @app.get("/readyz", tags=["health"], summary="Whether requests are served", responses={503: {}})
+    @app.get(
+        "/readyz",
+        tags=["health"],
+        summary="Whether requests are served",
+        response_model=None,
+        responses={**_told(Readiness), 503: {"model": Readiness, "description": "Not yet."}},
+    )
     async def readyz() -> JSONResponse:
         loop = asyncio.get_running_loop()
         looked = loop.run_in_executor(gateway.callers, gateway.events.ready)
@@ -212,7 +267,7 @@ def _own(app: FastAPI, gateway: Gateway) -> None:
         told = {"ready": gateway.ready, "engine": engine, "events": events}
         return JSONResponse(told, status_code=200 if gateway.ready else 503)
 
-    @app.get("/metrics", tags=["health"], summary="Figures for Prometheus", response_class=Response)
+    @app.get("/metrics", tags=["health"], summary="Figures for Prometheus", response_class=Response, responses=FIGURES)
     async def metrics() -> Response:
         await gateway.metrics.look(gateway.desk.engine, gateway.load)
         return Response(gateway.metrics.text(), media_type="text/plain; version=0.0.4")
@@ -232,16 +287,34 @@ def _openai(app: FastAPI, gateway: Gateway) -> None:
                 param="model",
             )
 
-    @app.get("/v1/models", tags=["openai"], summary="The model that is served")
+    @app.get(
+        "/v1/models",
+        tags=["openai"],
+        summary="The models that are served",
+        response_model=Cards,
+        responses=declared(*KEYED),
+    )
     async def models(_: Annotated[Key, reads]) -> dict[str, Any]:
         return {"object": "list", "data": [card]}
 
-    @app.get("/v1/models/{model}", tags=["openai"], summary="The model that is served")
+    @app.get(
+        "/v1/models/{model:path}",
+        tags=["openai"],
+        summary="The model that is served",
+        response_model=Card,
+        responses=declared(*KEYED, 404),
+    )
     async def model(model: str, _: Annotated[Key, reads]) -> dict[str, Any]:
         check_model(model)
         return card
 
-    @app.post("/v1/chat/completions", tags=["openai"], summary="A conversation", response_model=None)
+    @app.post(
+        "/v1/chat/completions",
+        tags=["openai"],
+        summary="A conversation",
+        response_model=None,
+        responses={**declared(*KEYED, 404, 502, 503), **_told(ChatAnswer, STREAMED_CHAT)},
+    )
     async def completions(request: ChatRequest, key: Annotated[Key, reads]) -> Response:
         check_model(request.model)
         if request.user is not None:
@@ -250,16 +323,26 @@ def _openai(app: FastAPI, gateway: Gateway) -> None:
         made = await chat.reply(request, known, gateway.desk, await gateway.names_now())
         if made.told.fallback:
             gateway.metrics.fell_back("chat")
-        if request.stream:
+        if request.stream and not chat.in_one_piece(request, made):
             return _events(chat.streamed(request, made, gateway.model, gateway.desk))
         with gateway.metrics.stage("write"):
-            return JSONResponse(await chat.whole(request, made, gateway.model, gateway.desk))
+            told = await chat.whole(request, made, gateway.model, gateway.desk)
+        return _events(chat.told_at_once(request, told)) if request.stream else JSONResponse(told)
 
-    @app.post("/v1/completions", tags=["openai"], summary="The bare model", response_model=None)
+    @app.post(
+        "/v1/completions",
+        tags=["openai"],
+        summary="The bare model",
+        response_model=None,
+        responses={**declared(*KEYED, 404, 502, 503), **_told(CompletionAnswer, STREAMED_TEXT)},
+    )
     async def complete(request: CompletionRequest, _: Annotated[Key, reads]) -> Response:
         check_model(request.model)
         script = gateway.desk.served.script
-        tokens = [*script.start, *await asyncio.to_thread(script.words, request.prompt)]
+        prompt = request.prompt if isinstance(request.prompt, str) else request.prompt[0]
+        tokens = [*script.start, *await asyncio.to_thread(script.words, prompt)]
+        if not tokens:
+            raise Refusal(422, "The prompt is empty. Send a text to go on with", param="prompt")
         if gateway.desk.served.shown in tokens:
             raise Refusal(
                 400, "The prompt holds a mark of a picture, and none comes with it. Take it out", param="prompt"
@@ -285,21 +368,30 @@ def _openai(app: FastAPI, gateway: Gateway) -> None:
         def choices(text: str, finish: str | None) -> list[dict[str, Any]]:
             return [{"index": 0, "text": text, "logprobs": None, "finish_reason": finish}]
 
+        def end(text: str) -> tuple[str, dict[str, int]]:
+            said = gateway.desk.served.count(text)
+            usage = {"prompt_tokens": len(tokens), "completion_tokens": said, "total_tokens": len(tokens) + said}
+            return "length" if said >= request.max_tokens else "stop", usage
+
         async def streamed() -> AsyncIterator[str]:
+            text = ""
             try:
                 async for piece in pieces:
+                    text += piece
                     yield chat.event({**head, "choices": choices(piece, None)})
-                yield chat.event({**head, "choices": choices("", "stop")})
-                yield "data: [DONE]\n\n"
+                finish, usage = end(text)
+                yield chat.event({**head, "choices": choices("", finish)})
+                if (request.stream_options or {}).get("include_usage"):
+                    yield chat.event({**head, "choices": [], "usage": usage})
+                yield DONE
             except Exception as error:
                 yield chat.event(faults.in_stream(error))
 
         if request.stream:
             return _events(streamed())
         text = "".join([piece async for piece in pieces])
-        said = gateway.desk.served.count(text)
-        usage = {"prompt_tokens": len(tokens), "completion_tokens": said, "total_tokens": len(tokens) + said}
-        return JSONResponse({**head, "choices": choices(text, "stop"), "usage": usage})
+        finish, usage = end(text)
+        return JSONResponse({**head, "choices": choices(text, finish), "usage": usage})
 
 
 def _asking(app: FastAPI, gateway: Gateway) -> None:
@@ -316,7 +408,14 @@ def _asking(app: FastAPI, gateway: Gateway) -> None:
             if place.item in entries
         ]
 
-    @app.post("/v1/recommendations", tags=["llmrec"], summary="Items for a person, best first")
+    @app.post(
+        "/v1/recommendations",
+        tags=["llmrec"],
+        summary="Items for a person, best first",
+        response_model=Recommendations,
+        response_model_exclude_unset=True,
+        responses=declared(*KEYED, 502, 503),
+    )
     async def recommendations(
         request: RecommendationRequest, key: Annotated[Key, reads], response: Response
     ) -> dict[str, Any]:
@@ -349,7 +448,13 @@ def _asking(app: FastAPI, gateway: Gateway) -> None:
             "empty": ranked.empty,
         }
 
-    @app.post("/v1/explanations", tags=["llmrec"], summary="Why an item fits a person", response_model=None)
+    @app.post(
+        "/v1/explanations",
+        tags=["llmrec"],
+        summary="Why an item fits a person",
+        response_model=None,
+        responses={**declared(*KEYED, 404, 502, 503), **_told(Explanation, STREAMED_SENTENCES)},
+    )
     async def explanations(request: ExplanationRequest, key: Annotated[Key, reads]) -> Response:
         known = await gateway.known(request, key)
         entries = await asyncio.to_thread(gateway.desk.book.get, [request.item])
@@ -364,7 +469,7 @@ def _asking(app: FastAPI, gateway: Gateway) -> None:
                 yield chat.event({"item": request.item, "because": because})
                 async for sentence in spaced(sentences):
                     yield chat.event({"text": sentence})
-                yield "data: [DONE]\n\n"
+                yield DONE
             except Exception as error:
                 yield chat.event(faults.in_stream(error))
 
@@ -382,7 +487,14 @@ def _asking(app: FastAPI, gateway: Gateway) -> None:
             }
         )
 
-    @app.post("/v1/search", tags=["llmrec"], summary="Items for words or a picture, the same for everybody")
+    @app.post(
+        "/v1/search",
+        tags=["llmrec"],
+        summary="Items for words or a picture, the same for everybody",
+        response_model=Searched,
+        response_model_exclude_unset=True,
+        responses=declared(*KEYED),
+    )
     async def search(request: SearchRequest, _: Annotated[Key, reads]) -> dict[str, Any]:
         picture = await asyncio.to_thread(picture_of, request.picture) if request.picture else None
         hits = await asyncio.to_thread(
@@ -401,16 +513,29 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
     """The catalogue, while it is served."""
     reads, owns = Depends(_allowed(gateway, "read")), Depends(_allowed(gateway, "admin"))
 
-    @app.get("/v1/items", tags=["items"], summary="Items by their ids")
+    @app.get(
+        "/v1/items",
+        tags=["items"],
+        summary="Items by their ids",
+        response_model=Items,
+        response_model_exclude_unset=True,
+        responses=declared(*KEYED),
+    )
     async def several(
-        _: Annotated[Key, reads], item: Annotated[list[str], Query(min_length=1, max_length=100)]
+        _: Annotated[Key, reads],
+        item: Annotated[list[str], Query(min_length=1, max_length=100, description="An id; several as item=…&item=….")],
     ) -> dict[str, Any]:
         entries = await asyncio.to_thread(gateway.desk.book.get, item)
         return {"object": "list", "data": [_whole(entries[one]) for one in dict.fromkeys(item) if one in entries]}
 
-    # An id may hold a slash, sent as %2F, which is one by the time that routes are compared: hence `path`.
-    @app.get("/v1/items/{item:path}/picture", tags=["items"], summary="Its picture", response_class=FileResponse)
-    async def picture(item: str, _: Annotated[Key, reads]) -> FileResponse:
+    @app.get(
+        "/v1/items/{item:path}/picture",
+        tags=["items"],
+        summary="Its picture",
+        response_class=FileResponse,
+        responses={**declared(*KEYED, 404), **PICTURES},
+    )
+    async def picture(item: ItemId, _: Annotated[Key, reads]) -> FileResponse:
         entries = await asyncio.to_thread(gateway.desk.book.get, [item])
         if item not in entries:
             raise _no_item(item)
@@ -420,17 +545,29 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
         kind = suffix(path).replace("jpg", "jpeg")
         return FileResponse(path, media_type=f"image/{kind}", headers={"Cache-Control": "private, max-age=3600"})
 
-    @app.get("/v1/items/{item:path}", tags=["items"], summary="One item")
-    async def one(item: str, _: Annotated[Key, reads]) -> dict[str, Any]:
+    @app.get(
+        "/v1/items/{item:path}",
+        tags=["items"],
+        summary="One item",
+        response_model=Item,
+        response_model_exclude_unset=True,
+        responses=declared(*KEYED, 404),
+    )
+    async def one(item: ItemId, _: Annotated[Key, reads]) -> dict[str, Any]:
         entries = await asyncio.to_thread(gateway.desk.book.get, [item])
         if item not in entries:
             raise _no_item(item)
         return _whole(entries[item])
 
-    @app.put("/v1/items/{item:path}", tags=["items"], summary="Add an item, or replace it", status_code=200)
-    async def put(item: str, request: ItemRequest, _: Annotated[Key, owns]) -> dict[str, Any]:
-        if not 0 < len(item) <= 256 or "\x00" in item:
-            raise Refusal(422, "An item's id has 1 to 256 characters and no NUL", param="item")
+    @app.put(
+        "/v1/items/{item:path}",
+        tags=["items"],
+        summary="Add an item, or replace it",
+        response_model=Put,
+        response_model_exclude_unset=True,
+        responses=declared(*KEYED, 404),
+    )
+    async def put(item: ItemId, request: ItemRequest, _: Annotated[Key, owns]) -> dict[str, Any]:
         layout = gateway.desk.index.store.layout
         odd = [name for name in request.model_extra or {} if name not in layout.types]
         if odd:
@@ -463,8 +600,14 @@ def _items(app: FastAPI, gateway: Gateway) -> None:
             "word": gateway.desk.served.token(item) is not None,
         }
 
-    @app.delete("/v1/items/{item:path}", tags=["items"], summary="Take an item out")
-    async def delete(item: str, _: Annotated[Key, owns]) -> dict[str, Any]:
+    @app.delete(
+        "/v1/items/{item:path}",
+        tags=["items"],
+        summary="Take an item out",
+        response_model=Deleted,
+        responses=declared(*KEYED, 404),
+    )
+    async def delete(item: ItemId, _: Annotated[Key, owns]) -> dict[str, Any]:
         async with gateway.pen():
             entries = await asyncio.to_thread(gateway.desk.book.get, [item])
             if item not in entries:
@@ -477,7 +620,13 @@ def _people(app: FastAPI, gateway: Gateway) -> None:
     """What people do."""
     reads, tells = Depends(_allowed(gateway, "read")), Depends(_allowed(gateway, "events"))
 
-    @app.post("/v1/events", tags=["people"], summary="Tell what people did; each key counts once")
+    @app.post(
+        "/v1/events",
+        tags=["people"],
+        summary="Tell what people did; each key counts once",
+        response_model=Kept,
+        responses=declared(*KEYED, 409, 503),
+    )
     async def add(request: EventsRequest, key: Annotated[Key, tells]) -> dict[str, Any]:
         for person in {event.user for event in request.events}:
             key.require_person(person)
@@ -486,8 +635,14 @@ def _people(app: FastAPI, gateway: Gateway) -> None:
             new = await gateway.of_events(gateway.events.add, events)
         return {"object": "llmrec.events", "stored": sum(new), "known_before": len(new) - sum(new)}
 
-    @app.get("/v1/people/{user:path}/history", tags=["people"], summary="What is known of a person")
-    async def history(user: str, key: Annotated[Key, reads]) -> dict[str, Any]:
+    @app.get(
+        "/v1/people/{user:path}/history",
+        tags=["people"],
+        summary="What is known of a person",
+        response_model=History,
+        responses=declared(*KEYED, 404, 503),
+    )
+    async def history(user: PersonId, key: Annotated[Key, reads]) -> dict[str, Any]:
         key.require_person(user)
         known = await gateway.past(user)
         return {
@@ -497,11 +652,26 @@ def _people(app: FastAPI, gateway: Gateway) -> None:
             "dismissed": sorted(known.dismissed),
         }
 
-    @app.delete("/v1/people/{user:path}/history", tags=["people"], summary="Forget a person")
-    async def forget(user: str, key: Annotated[Key, tells]) -> dict[str, Any]:
+    @app.delete(
+        "/v1/people/{user:path}/history",
+        tags=["people"],
+        summary="Forget a person",
+        response_model=Forgotten,
+        responses=declared(*KEYED, 404, 503),
+    )
+    async def forget(user: PersonId, key: Annotated[Key, tells]) -> dict[str, Any]:
         key.require_person(user)
         await gateway.of_events(gateway.events.forget, user)
         return {"object": "llmrec.history", "user": user, "deleted": True}
+
+
+def _told(answer: type[BaseModel], streamed: str | None = None) -> dict[int | str, dict[str, Any]]:
+    """How an answer that the route writes itself stands in the OpenAPI document, and an example of its events."""
+    found: dict[str, Any] = {"model": answer, "description": "The answer."}
+    if streamed:
+        found["description"] = "The answer; with `stream`, as server-sent events."
+        found["content"] = {"text/event-stream": {"itemSchema": EVENT, "example": streamed}}
+    return {200: found}
 
 
 def _events(pieces: AsyncIterator[str]) -> StreamingResponse:
@@ -516,7 +686,7 @@ def _events(pieces: AsyncIterator[str]) -> StreamingResponse:
 def _whole(entry: Any) -> dict[str, Any]:
     """An item with all its fields."""
     own = {key: value for key, value in entry.fields.items() if key != "image"}
-    return {"object": "llmrec.item", **own, **shown(entry)}
+    return {**own, **shown(entry), "object": "llmrec.item"}
 
 
 def _no_item(item: str) -> Refusal:

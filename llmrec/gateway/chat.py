@@ -20,6 +20,8 @@ from llmrec.gateway.wire import MOST_PICTURES, ChatRequest, checked_address, pic
 
 EXTRA = "llmrec"
 """The documented extra field of a message: its items, and how they were found."""
+FORM = "tools.function.parameters"
+DONE = "data: [DONE]\n\n"
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Reply:
     calls: Sequence[dict[str, Any]] | None = None
     finish: str = "stop"
     said: str = ""
+    form: Mapping[str, Any] | None = None
+    """A function of the client's own that has to be called: the answer fills its arguments."""
 
     async def pieces(self, count: Any, longest: int | None, stops: Sequence[str]) -> AsyncIterator[str]:
         """The words up to the first stop, or to so many tokens."""
@@ -72,14 +76,18 @@ async def reply(request: ChatRequest, known: Known, desk: Desk, names: Names) ->
     if messages[-1]["role"] in ("tool", "function"):
         return Reply(*await of_tools(*_results(messages, names), known, desk))
     asked = understand(messages, names)
-    wanted = tools.calls(request.tools, request.tool_choice, asked)
+    form = tools.form(request.tools, request.tool_choice)
+    if form is not None:
+        await asyncio.to_thread(structured.checked, form.get("parameters"), FORM)
+    several = request.parallel_tool_calls is not False
+    wanted = None if form else tools.calls(request.tools, request.tool_choice, asked, several=several)
     if wanted:
         return Reply(Told(asked.kind), _nothing(), wanted, "tool_calls")
     if request.response_format is not None:  # a schema that is none is told before anything is done
         await asyncio.to_thread(structured.check, request.response_format)
     pictures = [await asyncio.to_thread(picture_of, _address(part)) for part in asked.pictures[:1]]
     told, words = await answer(asked, known, desk, pictures)
-    return Reply(told, words)
+    return Reply(told, words, form=form)
 
 
 async def whole(request: ChatRequest, made: Reply, model: str, desk: Desk) -> dict[str, Any]:
@@ -90,9 +98,15 @@ async def whole(request: ChatRequest, made: Reply, model: str, desk: Desk) -> di
     else:
         async for _ in made.pieces(desk.served.count, _longest(request), _stops(request)):
             pass
-        formed = await asyncio.to_thread(structured.formed, request.response_format, made.told.content(), made.said)
-        message["content"] = formed or made.said
-        message[EXTRA] = made.told.content()
+        told = made.told.content()
+        if made.form is not None:
+            found = await asyncio.to_thread(structured.filled, made.form["parameters"], told, made.said, FORM)
+            message["tool_calls"] = [tools.call(made.form["name"], found)]
+            made.finish = "tool_calls"
+        else:
+            formed = await asyncio.to_thread(structured.formed, request.response_format, told, made.said)
+            message["content"] = formed or made.said
+        message[EXTRA] = told
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": made.finish}
     return {
         "id": f"chatcmpl-{secrets.token_hex(12)}",
@@ -104,6 +118,12 @@ async def whole(request: ChatRequest, made: Reply, model: str, desk: Desk) -> di
     }
 
 
+def in_one_piece(request: ChatRequest, made: Reply) -> bool:
+    """Whether an answer has a form, which is known to be met only when all is said, or consists of calls."""
+    asked = request.response_format or {}
+    return bool(made.calls or made.form) or asked.get("type", "text") != "text"
+
+
 async def streamed(request: ChatRequest, made: Reply, model: str, desk: Desk) -> AsyncIterator[str]:
     """An answer as server-sent events; what goes wrong on the way is an event of its own, and the last one."""
     head = {
@@ -112,30 +132,40 @@ async def streamed(request: ChatRequest, made: Reply, model: str, desk: Desk) ->
         "created": int(time.time()),
         "model": model,
     }
-
-    def chunk(delta: Mapping[str, Any], finish: str | None = None) -> str:
-        choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
-        return event({**head, "choices": choices})
-
     try:
-        if made.calls:
-            yield chunk({"role": "assistant", "content": None})
-            for place, call in enumerate(made.calls):
-                yield chunk({"tool_calls": [{"index": place, **call}]})
-        elif request.response_format and request.response_format.get("type") != "text":
-            message = (await whole(request, made, model, desk))["choices"][0]["message"]
-            yield chunk(message)
-        else:
-            yield chunk({"role": "assistant", "content": "", EXTRA: made.told.content()})
-            async for piece in made.pieces(desk.served.count, _longest(request), _stops(request)):
-                yield chunk({"content": piece})
-        yield chunk({}, made.finish)
-        if (request.stream_options or {}).get("include_usage"):
+        yield _chunk(head, {"role": "assistant", "content": "", EXTRA: made.told.content()})
+        async for piece in made.pieces(desk.served.count, _longest(request), _stops(request)):
+            yield _chunk(head, {"content": piece})
+        yield _chunk(head, {}, made.finish)
+        if _counts(request):
             usage = await asyncio.to_thread(_usage, request, made, desk)
             yield event({**head, "choices": [], "usage": usage})
-        yield "data: [DONE]\n\n"
+        yield DONE
     except Exception as error:  # the status is out already: the client is told in the stream
         yield event(faults.in_stream(error))
+
+
+async def told_at_once(request: ChatRequest, told: Mapping[str, Any]) -> AsyncIterator[str]:
+    """An answer that is there in one piece, as server-sent events."""
+    head = {key: told[key] for key in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    (choice,) = told["choices"]
+    delta = dict(choice["message"])
+    if "tool_calls" in delta:
+        delta["tool_calls"] = [{"index": place, **call} for place, call in enumerate(delta["tool_calls"])]
+    yield _chunk(head, delta)
+    yield _chunk(head, {}, choice["finish_reason"])
+    if _counts(request):
+        yield event({**head, "choices": [], "usage": told["usage"]})
+    yield DONE
+
+
+def _chunk(head: Mapping[str, Any], delta: Mapping[str, Any], finish: str | None = None) -> str:
+    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+    return event({**head, "choices": choices})
+
+
+def _counts(request: ChatRequest) -> bool:
+    return bool((request.stream_options or {}).get("include_usage"))
 
 
 def event(content: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -35,6 +36,50 @@ KIND_OF: Mapping[int, Kind] = {
 LONGEST = 600  # characters of a message: it may quote what was sent
 COME_BACK = 5  # seconds after which to ask again for an engine or a database that does not answer
 NEVER = {"x-should-retry": "false"}  # OpenAI's clients would ask again after a 409 or any 5xx
+
+
+class Fault(BaseModel):
+    """What went wrong."""
+
+    message: str = Field(description="What was seen, and what to do.")
+    type: Kind
+    param: str | None = Field(description="The part of the request that cannot be used.")
+    code: str | None
+
+
+class Failure(BaseModel):
+    """An answer that tells of a fault, in OpenAI's form."""
+
+    error: Fault
+
+
+SAID: Mapping[int, str] = {
+    400: "The request cannot be used as it is.",
+    401: "The key is missing or unknown.",
+    403: "The key does not allow this.",
+    404: "It is not here: the model, the item, its picture, or the address.",
+    408: "The body did not arrive in time.",
+    409: "The key of an event was used for another event.",
+    413: "The body is too long.",
+    422: "A part of the request cannot be used; `param` names it.",
+    429: "Too much at one time. Ask again after Retry-After.",
+    500: "Something went wrong in the server.",
+    502: "The model refused what the gateway asked of it.",
+    503: "The model or the database does not answer now. Ask again after Retry-After.",
+}
+EVERYWHERE = (400, 408, 413, 422, 429, 500)
+"""What any address may answer."""
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How answers that tell of a fault stand in the OpenAPI document."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        found[status] = {"model": Failure, "description": SAID[status]}
+        if status in (429, 503):
+            wait = {"description": "Seconds after which to ask again.", "schema": {"type": "integer"}}
+            found[status]["headers"] = {"Retry-After": wait}
+    return found
 
 
 class Refusal(LlmrecError):

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -106,6 +107,9 @@ def serve(model: Path, index: Path, recipe: ServeRecipe, *, told: Callable[[str]
     )
     server = uvicorn.Server(config)
     told(f"starting {'vLLM' if process else 'the model'}; ready in a minute or two")
+    # Once it has drained, uvicorn sends itself again the signal that ended it: that is no failure, and the engine is
+    # to be ended first.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         server.run()
     finally:

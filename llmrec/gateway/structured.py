@@ -54,26 +54,30 @@ def formed(response_format: Mapping[str, Any] | None, told: Mapping[str, Any], t
     """The whole answer as JSON of the form that is asked for; None where plain words are."""
     if response_format is None or response_format.get("type") == "text":
         return None
-    items = [_item(one, rank) for rank, one in enumerate(told["items"], 1)]
-    answer = {"text": text, "count": len(items), "cold": told["cold"], "fallback": told["fallback"], "items": items}
     if response_format.get("type") == "json_object":
-        return json.dumps({"answer": text, "items": items}, ensure_ascii=False)
-    schema = schema_of(response_format)
+        return json.dumps({"answer": text, "items": _items(told)}, ensure_ascii=False)
+    return json.dumps(filled(schema_of(response_format), told, text, "response_format"), ensure_ascii=False)
+
+
+def filled(schema: Schema, told: Mapping[str, Any], text: str, asking: str) -> Any:
+    """What an answer holds, in the form of a schema that `asking` in the request brings."""
+    items = _items(told)
+    answer = {"text": text, "count": len(items), "cold": told["cold"], "fallback": told["fallback"], "items": items}
     try:
         found = _filled(schema, _Root(schema), answer, "answer", 0)
-        _validate(found, schema)
+        _validate(found, schema, asking)
     except _Lacking as error:
         raise Refusal(
             422,
-            f"response_format asks for {error}, which an answer does not hold. It holds an "
+            f"{asking} asks for {error}, which an answer does not hold. It holds an "
             f"answer in words and a list of items with {', '.join(OF_ITEM)}",
-            param="response_format",
+            param=asking,
         ) from error
     except Refusal:
         raise
     except Exception as error:  # whatever readers raise where a reference leads to what is no schema
         raise _refused("is no JSON schema that can be followed") from error
-    return json.dumps(found, ensure_ascii=False)
+    return found
 
 
 def check(response_format: Mapping[str, Any]) -> None:
@@ -84,27 +88,30 @@ def check(response_format: Mapping[str, Any]) -> None:
 
 def schema_of(response_format: Mapping[str, Any]) -> Schema:
     """The schema of a response format that has been checked to be one."""
-    import jsonschema
-
     if response_format.get("type") != "json_schema":
         raise Refusal(422, "response_format.type is text, json_object or json_schema", param="response_format.type")
     inner = response_format.get("json_schema")
-    schema = inner.get("schema") if isinstance(inner, Mapping) else None
+    return checked(inner.get("schema") if isinstance(inner, Mapping) else None, "response_format.json_schema.schema")
+
+
+def checked(schema: Any, where: str) -> Schema:
+    """A schema of a client's, if it is one."""
+    import jsonschema
+
     if not isinstance(schema, Mapping):
-        raise Refusal(422, "response_format.json_schema.schema is missing", param="response_format.json_schema.schema")
+        raise Refusal(422, f"{where} is missing", param=where)
     if len(json.dumps(schema)) > 50_000:
-        raise _refused("is longer than 50,000 characters", 413)
+        raise _refused("is longer than 50,000 characters", 413, where)
     if any(not reference.startswith("#") for reference in _references(schema)):
-        raise _refused("refers to another document. Put what it needs under $defs")
+        raise _refused("refers to another document. Put what it needs under $defs", where=where)
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except (jsonschema.SchemaError, RecursionError) as error:
-        raise _refused("is no JSON schema") from error
+        raise _refused("is no JSON schema", where=where) from error
     return schema
 
 
-def _refused(why: str, status: int = 422) -> Refusal:
-    where = "response_format.json_schema.schema"
+def _refused(why: str, status: int = 422, where: str = "response_format.json_schema.schema") -> Refusal:
     return Refusal(status, f"{where} {why}", param=where)
 
 
@@ -117,6 +124,10 @@ def _references(schema: Any) -> Iterator[str]:
             yield from (one[name] for name in ("$ref", "$dynamicRef") if isinstance(one.get(name), str))
         elif isinstance(one, list):
             left += one
+
+
+def _items(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [_item(one, rank) for rank, one in enumerate(told["items"], 1)]
 
 
 def _item(one: Mapping[str, Any], rank: int) -> dict[str, Any]:
@@ -222,7 +233,7 @@ def _resolved(schema: Any, root: _Root) -> Schema:
     raise _Lacking("a reference that leads nowhere")
 
 
-def _validate(found: Any, schema: Schema) -> None:
+def _validate(found: Any, schema: Schema, asking: str) -> None:
     import jsonschema
     from referencing import Registry
 
@@ -243,6 +254,6 @@ def _validate(found: Any, schema: Schema) -> None:
         place = ".".join(map(str, error.absolute_path)) or "the whole"
         raise Refusal(
             422,
-            f"No answer meets the response_format: {place} {error.message[:200]}. Ask for less",
-            param="response_format",
+            f"No answer meets the schema of {asking}: {place} {error.message[:200]}. Ask for less",
+            param=asking,
         ) from error

@@ -16,6 +16,8 @@ from llmrec.modeling.adapters import language_model
 from llmrec.modeling.album import Album
 from llmrec.modeling.base import Dtype, load_base
 
+COLDEST = 1e-3  # below it chance has no part, and numbers overflow
+
 
 class LocalEngine:
     """transformers on one device; what is asked at the same time waits in a line."""
@@ -84,7 +86,7 @@ class LocalEngine:
                 if left.is_set():
                     return
                 scores = self._scores(read.last_hidden_state[0, -1])
-                if temperature > 0:
+                if temperature > COLDEST:
                     token = int(torch.multinomial((scores / temperature).softmax(dim=0), 1))
                 else:
                     token = int(scores.argmax())
