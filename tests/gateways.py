@@ -15,7 +15,7 @@ from llmrec.engines.engine import Engine
 from llmrec.gateway.access import Keys
 from llmrec.gateway.api import Gateway, make_app
 from llmrec.gateway.model import Served as Model
-from llmrec.gateway.server import Connection, bound, make_engine, open_gateway
+from llmrec.gateway.server import Connection, make_engine, open_gateway, taken
 from llmrec.gateway.settings import ServeRecipe
 from llmrec.retrieval.index import Index
 
@@ -45,11 +45,9 @@ def serving(
     served, copied = Model.open(model), Index.open(folder / "index")
     engine = engine or make_engine(served, recipe, folder)[0]
     gateway = open_gateway(served, copied, engine, keys or Keys.none(), replace(recipe, state=folder), folder)
-    config = uvicorn.Config(
-        make_app(gateway), host="127.0.0.1", port=recipe.port, http=Connection, log_config=None, access_log=False
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    config = uvicorn.Config(make_app(gateway), http=Connection, log_config=None, access_log=False)
+    server, port = uvicorn.Server(config), taken("127.0.0.1", recipe.port)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[port])))
     thread.start()
     try:
         deadline = time.monotonic() + 60
@@ -57,7 +55,7 @@ def serving(
             if time.monotonic() > deadline or not thread.is_alive():
                 raise AssertionError("the gateway did not become ready")
             time.sleep(0.02)
-        yield Served(f"http://127.0.0.1:{bound(server)}", gateway, server)
+        yield Served(f"http://127.0.0.1:{port.getsockname()[1]}", gateway, server)
     finally:
         server.should_exit = True
         thread.join(30)

@@ -7,7 +7,8 @@ import yaml
 
 from llmrec.config import load_config
 from llmrec.engines.vllm import NEEDED, installed, options
-from llmrec.errors import ConfigError
+from llmrec.errors import ConfigError, InputError
+from llmrec.gateway.server import serve, taken
 from llmrec.gateway.settings import ServeRecipe, with_vllm
 
 
@@ -41,6 +42,14 @@ def test_options_are_written_as_vllms_command_line_takes_them() -> None:
         {"enforce-eager": True, "dtype": "auto", "a_b": None, "no": False, "limit-mm-per-prompt": {"image": 8}}
     )
     assert told == ["--enforce-eager", "--dtype", "auto", "--limit-mm-per-prompt", '{"image": 8}']
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_loaded() -> None:
+    with taken("127.0.0.1", 0) as port:
+        port.listen()
+        recipe = ServeRecipe(port=port.getsockname()[1])
+        with pytest.raises(InputError, match="cannot be listened on"):
+            serve(Path("no model"), Path("no index"), recipe)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -80,6 +81,13 @@ def serve(model: Path, index: Path, recipe: ServeRecipe, *, told: Callable[[str]
     """Serve until told to stop."""
     keys = Keys.open(recipe.keys) if recipe.keys else Keys.none()
     keys.require_loopback(recipe.host)
+    with taken(recipe.host, recipe.port) as port:
+        _serve(model, index, recipe, keys, port, told)
+
+
+def _serve(
+    model: Path, index: Path, recipe: ServeRecipe, keys: Keys, port: socket.socket, told: Callable[[str], None]
+) -> None:
     served, opened = Served.open(model), Index.open(index)
     state = recipe.state or index.parent / f"{index.name}.gateway"
     state.mkdir(parents=True, exist_ok=True)
@@ -90,13 +98,11 @@ def serve(model: Path, index: Path, recipe: ServeRecipe, *, told: Callable[[str]
     def settled() -> None:
         gc.collect()
         gc.freeze()  # a collection over a whole catalogue would hold up whoever asks just then
-        told(f"ready: http://{recipe.host}:{bound(server) or recipe.port}/v1 serves the model {recipe.name!r}")
+        told(f"ready: http://{recipe.host}:{port.getsockname()[1]}/v1 serves the model {recipe.name!r}")
 
     app = make_app(gateway, supervisor.begin if supervisor else None, settled)
     config = uvicorn.Config(
         app,
-        host=recipe.host,
-        port=recipe.port,
         http=Connection,
         log_config=None,
         access_log=False,
@@ -111,18 +117,24 @@ def serve(model: Path, index: Path, recipe: ServeRecipe, *, told: Callable[[str]
     # to be ended first.
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        server.run()
+        server.run(sockets=[port])
     finally:
         if process:
             process.stop()
 
 
-def bound(server: uvicorn.Server) -> int | None:
-    """The port that a server listens on."""
-    for listening in getattr(server, "servers", ()):
-        for socket in listening.sockets:
-            return int(socket.getsockname()[1])
-    return None
+def taken(host: str, port: int) -> socket.socket:
+    """A socket with that port, which listens later; where it cannot be had is told before anything is loaded."""
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+        return found
+    except OSError as error:
+        found.close()
+        raise InputError(
+            f"{host}:{port} cannot be listened on ({error.strerror or error}). Choose another; port=0 takes a free one"
+        ) from error
 
 
 def make_engine(served: Served, recipe: ServeRecipe, state: Path) -> tuple[Engine, vllm.Vllm | None]:
