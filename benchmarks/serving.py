@@ -285,7 +285,7 @@ async def measure(asked: Any, address: str, process: int, dataset: Any, engine: 
         group = [users[one] for one in people(share)]
         keep(f"ours, open loop at {part:g} of full", await opened(Ours(client, group), rate, seconds, asked.seed))
 
-    group = [users[one] for one in people(4 if asked.quick else 30)]
+    group = [users[one] for one in people(2 if asked.quick else 10)]
     for name, share_of in (("rankings", 0), ("visits", 2)):  # a visit: a list, and why of its first two
         for person in group:
             first = await visit(client, person, share_of)
@@ -300,7 +300,7 @@ async def measure(asked: Any, address: str, process: int, dataset: Any, engine: 
 
     items = dataset.items.collect()["item"].to_list()
     for name, what in (("first words", "because"), ("first written sentence", "text")):
-        words = await first_words(client, group, items, 5 if asked.quick else 30, what)
+        words = await first_words(client, group, items, 5 if asked.quick else 20, what)
         keep(f"{name} of an explanation", words)
     if asked.soak:
         group = [users[one] for one in order]

@@ -125,7 +125,9 @@ def _serve(
 
 def taken(host: str, port: int) -> socket.socket:
     """A socket with that port, which listens later; where it cannot be had is told before anything is loaded."""
-    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named TCP, or asyncio does not turn off that small packets wait: 40 ms for every answer.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
