@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -107,8 +106,8 @@ def audit(
         raise typer.Exit(1)
 
 
-def _lister(module: str, recipe: str) -> Callable[[bool], None]:
-    """A callback that prints the settings of a recipe with their help and defaults, and stops."""
+def _settings_of(module: str, recipe: str) -> Any:
+    """The option that prints the settings of a recipe with their help and defaults, and stops."""
 
     def list_settings(wanted: bool) -> None:
         if not wanted:
@@ -120,7 +119,7 @@ def _lister(module: str, recipe: str) -> Callable[[bool], None]:
         typer.echo(settings_text(getattr(import_module(module), recipe)))
         raise typer.Exit
 
-    return list_settings
+    return typer.Option("--settings", help="List the settings and stop.", is_eager=True, callback=list_settings)
 
 
 @app.command(
@@ -138,15 +137,7 @@ def examples(
     weight: Annotated[list[float] | None, typer.Option(help="Share of each dataset, in their order.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="train, valid or test; all three by default.")] = None,
     overwrite: Overwrite = False,
-    settings: Annotated[
-        bool,
-        typer.Option(
-            "--settings",
-            help="List the settings and stop.",
-            is_eager=True,
-            callback=_lister("llmrec.examples", "ExampleRecipe"),
-        ),
-    ] = False,
+    settings: Annotated[bool, _settings_of("llmrec.examples", "ExampleRecipe")] = False,
 ) -> None:
     """Make instruction examples: conversations with pictures, as Arrow that TRL's SFTTrainer takes as it is."""
     from llmrec import tables
@@ -219,15 +210,7 @@ def index(
     settings: Annotated[list[str] | None, typer.Argument(help="key=value settings of the recipe.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for cuda where there is one.")] = "auto",
-    list_settings: Annotated[
-        bool,
-        typer.Option(
-            "--settings",
-            help="List the settings and stop.",
-            is_eager=True,
-            callback=_lister("llmrec.retrieval.index", "IndexRecipe"),
-        ),
-    ] = False,
+    list_settings: Annotated[bool, _settings_of("llmrec.retrieval.index", "IndexRecipe")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit the retrievers on a dataset and write the index that finds candidates."""
@@ -576,22 +559,14 @@ def serve(
         Path | None,
         typer.Option(help="A YAML file with vLLM's own options; serve/vllm.yaml where you stand, if it is there."),
     ] = None,
-    settings: Annotated[
-        bool,
-        typer.Option(
-            "--settings",
-            help="List the settings and stop.",
-            is_eager=True,
-            callback=_lister("llmrec.gateway.settings", "ServeRecipe"),
-        ),
-    ] = False,
+    settings: Annotated[bool, _settings_of("llmrec.gateway.settings", "ServeRecipe")] = False,
 ) -> None:
     """Serve a merged model: an OpenAI-compatible endpoint that knows people, items and why.
 
     Starts vLLM and watches it, or computes in this process where vLLM is not installed. Ready when it says so.
     """
     from llmrec.config import load_config
-    from llmrec.gateway.server import log_as_json, print_flushed
+    from llmrec.gateway.server import log_as_json
     from llmrec.gateway.server import serve as run
     from llmrec.gateway.settings import ServeRecipe, with_vllm
 
@@ -600,7 +575,7 @@ def serve(
     chosen = load_config(ServeRecipe, recipe or (usual if usual.is_file() else None), model[1:])
     chosen = with_vllm(chosen, vllm or (theirs if theirs.is_file() else None))
     log_as_json()
-    run(Path(model[0]), index, chosen, told=print_flushed)
+    run(Path(model[0]), index, chosen, told=typer.echo)
 
 
 def _fail(error: LlmrecError, code: int) -> None:

@@ -29,10 +29,8 @@ class People:
         self._log: Log | None = dataset.log if dataset is not None else None
         self._timed = dataset is not None and dataset.clock == "ms"
 
-    def known(self, person: str | None) -> Known:
+    def known(self, person: str) -> Known:
         """What a person took, from the log and from events; nothing of somebody whom nobody knows."""
-        if person is None:
-            return Known()
         live = self.events.history(person)
         return Known([*self._logged(person, live.since), *live.taken], live.dismissed)
 

@@ -6,8 +6,6 @@ import json
 import logging
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +19,7 @@ from llmrec.engines.served import OpenAIEngine
 from llmrec.environment import device_for
 from llmrec.errors import InputError
 from llmrec.gateway.access import Keys
-from llmrec.gateway.api import Gateway, make_app
+from llmrec.gateway.api import make_app
 from llmrec.gateway.book import Book
 from llmrec.gateway.desk import Desk
 from llmrec.gateway.events import Events
@@ -29,6 +27,7 @@ from llmrec.gateway.model import Served
 from llmrec.gateway.names import Names
 from llmrec.gateway.people import People
 from llmrec.gateway.settings import ServeRecipe
+from llmrec.gateway.state import Gateway
 from llmrec.retrieval.index import Index
 
 log = logging.getLogger(__name__)
@@ -148,8 +147,10 @@ def make_engine(served: Served, recipe: ServeRecipe, state: Path) -> tuple[Engin
         arguments["max-model-len"] = min(served.length, int(arguments.get("max-model-len") or served.length))
         environment = arguments.pop("environment", None)
         if arguments.get("dtype", "auto") == "auto" and device_for(recipe.device) == "cpu":
+            from llmrec.modeling.base import dtype_name
+
             # vLLM would take the weights' own, and bfloat16 is five times slower where a CPU has no part for it.
-            arguments["dtype"] = fastest_on_cpu()
+            arguments["dtype"] = dtype_name("auto", "cpu")
         process = vllm.Vllm(
             served.folder.resolve(),
             log=state / "vllm.log",
@@ -161,13 +162,6 @@ def make_engine(served: Served, recipe: ServeRecipe, state: Path) -> tuple[Engin
     from llmrec.modeling.local import LocalEngine
 
     return LocalEngine(served.folder, device=device_for(recipe.device)), None
-
-
-def fastest_on_cpu() -> str:
-    """The type that this machine's processor multiplies fastest: tried in a process that is gone afterwards."""
-    code = "from llmrec.modeling.base import dtype_for; print(dtype_for('auto', 'cpu'))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.strip().removeprefix("torch.")
 
 
 def open_gateway(served: Served, index: Index, engine: Engine, keys: Keys, recipe: ServeRecipe, state: Path) -> Gateway:
@@ -252,8 +246,3 @@ def log_as_json() -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("llmrec").setLevel(logging.INFO)
-
-
-def print_flushed(text: str) -> None:
-    """Say it at once, also into a pipe."""
-    print(text, file=sys.stdout, flush=True)
