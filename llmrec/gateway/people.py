@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from llmrec.dataset import Dataset
 from llmrec.gateway.events import Events
 from llmrec.log import Log
@@ -39,11 +37,14 @@ class People:
         row = self._rows.get(person)
         if row is None or self._log is None or (since is not None and not self._timed):
             return []
-        codes = self._log.history(row).astype(np.int64)
+        codes = self._log.history(row)
         if since is not None:
             codes = codes[self._log.time[self._log.start[row] : self._log.start[row + 1]] > since]
-        found: list[str] = self._log.items.gather(codes).to_list()
-        return found
+        return [self._items[code] for code in codes.tolist()]
+
+    @cached_property
+    def _items(self) -> list[str]:
+        return [] if self._log is None else self._log.items.to_list()
 
     @cached_property
     def _rows(self) -> dict[str, int]:

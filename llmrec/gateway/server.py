@@ -93,6 +93,10 @@ def _serve(
     engine, process = make_engine(served, recipe, state)
     gateway = open_gateway(served, opened, engine, keys, recipe, state)
     supervisor = Supervisor(process) if process else None
+    if process:
+        import torch
+
+        torch.set_num_threads(1)  # the cores are vLLM's
 
     def settled() -> None:
         gc.collect()
