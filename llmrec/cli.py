@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from llmrec import __version__
+from llmrec.demo.command import EPILOG, demo
 from llmrec.errors import DatasetError, InputError, LlmrecError
 
 app = typer.Typer(
@@ -50,7 +51,8 @@ def llmrec(
 ) -> None:
     """Turn a catalogue and an interaction log into a multimodal language model that ranks and explains.
 
-    Start with a dataset: python data_builders/atelier.py --out work/atelier
+    See all of it at once:  llmrec demo
+    Or start with a dataset:  python data_builders/atelier.py --out work/atelier
     """
     if version:
         typer.echo(f"llmrec {__version__}")
@@ -576,6 +578,9 @@ def serve(
     chosen = with_vllm(chosen, vllm or (theirs if theirs.is_file() else None))
     log_as_json()
     run(Path(model[0]), index, chosen, told=typer.echo)
+
+
+app.command(epilog=EPILOG)(demo)
 
 
 def _fail(error: LlmrecError, code: int) -> None:

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "llmrec"
 LINES = (
     {"__main__"},
     {"cli", "sft"},
+    {"demo"},
     {"gateway"},
     {"tables"},
     {"evaluation"},

@@ -1,0 +1,115 @@
+"""`llmrec demo`: from nothing to a page where a model that was just tuned here recommends and says why."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmrec.errors import LlmrecError
+
+PORT = 8080
+EPILOG = (
+    "Examples:  llmrec demo\n\nllmrec demo --quick --no-serve\n\nllmrec demo --work work/mine --port 9000\n\n"
+    "What is made stays: the same command goes on where it was stopped, and starts at once when all is there."
+)
+
+
+def demo(
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Where everything goes: work/demo, or work/demo-quick with --quick.", show_default=False),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A smaller shop and less tuning: lower figures, sooner.")
+    ] = False,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop once the figures are there.")] = False,
+    port: Annotated[int, typer.Option(help="Where the page is then; 0 takes a free port.", min=0, max=65_535)] = PORT,
+    engine: Annotated[str, typer.Option(help="vllm, local, or auto for vLLM where it is installed.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of every stage.")] = 0,
+) -> None:
+    """Draw a shop, teach a model to see, rank and speak on this machine, measure it, and serve it with a page."""
+    from rich.console import Console
+
+    from llmrec.demo.figures import Figures
+    from llmrec.demo.running import alone, run_all
+    from llmrec.demo.stages import QUICK, WHOLE, demonstration, require_checkout
+    from llmrec.demo.view import clock, print_figures, shown
+
+    require_checkout()
+    if engine not in ("auto", "vllm", "local"):
+        raise typer.BadParameter(f"{engine} is no engine. Give auto, vllm or local", param_hint="--engine")
+    work = (work or Path("work") / ("demo-quick" if quick else "demo")).absolute()
+    console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stages end with us
+    with alone(work):
+        stages = demonstration(work, QUICK if quick else WHOLE, seed=seed)
+        try:
+            with shown(console, work) as show:
+                doing = run_all(stages, work, show)
+        except KeyboardInterrupt:
+            console.print("\nStopped. The same command goes on from here.")
+            raise typer.Exit(130) from None
+        print_figures(console, Figures.read(work))
+        console.print(f"All of it took {clock(sum(one.minutes for one in doing))} minutes. Look at it whole:")
+        console.print(f"  {work / 'report' / 'report.html'}", style="bold", soft_wrap=True)
+        if not no_serve:
+            raise typer.Exit(_serve(console, work, port, engine))
+
+
+def _serve(console: "object", work: Path, port: int, engine: str) -> int:
+    """Serve it until somebody ends it; its exit code."""
+    from rich.console import Console
+
+    from llmrec.demo.running import LOGS
+    from llmrec.demo.stages import LLMREC, ROOT
+    from llmrec.environment import ending_with_us
+
+    assert isinstance(console, Console)
+    if port and not _free(port):
+        console.print(f"\nPort {port} is taken, so a free one is used.")
+        port = 0
+    command = [
+        *LLMREC,
+        "serve",
+        str(work / "model"),
+        "--index",
+        str(work / "index"),
+        f"port={port}",
+        f"engine={engine}",
+    ]
+    log = work / LOGS / "serve.log"
+    console.print()
+    with log.open("ab") as said:
+        process = subprocess.Popen(
+            ending_with_us(*command), cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True
+        )
+    try:
+        assert process.stdout is not None
+        with console.status("Starting the server…"):
+            address = next((line.split()[1] for line in process.stdout if line.startswith("ready:")), None)
+        if address is None:
+            raise LlmrecError(f"The server ended while it started, with {process.wait()}. Read {log}")
+        console.print(f"[bold green]Open {address.removesuffix('/v1')}[/bold green]   (Ctrl-C ends it)")
+        console.print(f"OpenAI's clients take {address}; docs/serving.md has examples.", style="dim")
+        return process.wait()
+    except KeyboardInterrupt:
+        console.print("\nEnding…")
+        return 0
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
