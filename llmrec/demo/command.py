@@ -13,15 +13,19 @@ from llmrec.errors import LlmrecError
 
 PORT = 8080
 EPILOG = (
-    "Examples:  llmrec demo\n\nllmrec demo --quick --no-serve\n\nllmrec demo --work work/mine --port 9000\n\n"
+    "Examples:  llmrec demo\n\nllmrec demo work/shop\n\nllmrec demo --quick --no-serve\n\n"
+    "llmrec demo --work work/mine --port 9000\n\n"
     "What is made stays: the same command goes on where it was stopped, and starts at once when all is there."
 )
 
 
 def demo(
+    dataset: Annotated[
+        Path | None, typer.Argument(help="A dataset of your own instead of the drawn shop.", show_default=False)
+    ] = None,
     work: Annotated[
         Path | None,
-        typer.Option(help="Where everything goes: work/demo, or work/demo-quick with --quick.", show_default=False),
+        typer.Option(help="Where everything goes: work/demo, demo-quick or demo-NAME.", show_default=False),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A smaller shop and less tuning: lower figures, sooner.")
@@ -42,11 +46,13 @@ def demo(
     require_checkout()
     if engine not in ("auto", "vllm", "local"):
         raise typer.BadParameter(f"{engine} is no engine. Give auto, vllm or local", param_hint="--engine")
-    work = (work or Path("work") / ("demo-quick" if quick else "demo")).absolute()
+    name = "-".join(["demo", *(["quick"] if quick else []), *([dataset.resolve().name] if dataset else [])])
+    work = (work or Path("work") / name).absolute()
     console = Console(highlight=False)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stages end with us
     with alone(work):
-        stages = demonstration(work, QUICK if quick else WHOLE, seed=seed)
+        own = dataset.absolute() if dataset else None
+        stages = demonstration(work, QUICK if quick else WHOLE, dataset=own, seed=seed)
         try:
             with shown(console, work) as show:
                 doing = run_all(stages, work, show)

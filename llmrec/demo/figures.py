@@ -23,6 +23,10 @@ NAMES = {
 }
 
 
+SPEAKS = {"shop": "atelier/dataset.json", "pretrain": "tower/manifest.json", "tune": "run/manifest.json"}
+"""Files that say what a stage has found."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A system's figure with its interval."""
@@ -48,7 +52,8 @@ class Figures:
     @classmethod
     def read(cls, work: Path) -> "Figures":
         """Of the report in a demonstration's folder."""
-        report, shop = _json(work / "report" / "report.json"), _json(work / "atelier" / "dataset.json")
+        report, drawn = _json(work / "report" / "report.json"), work / SPEAKS["shop"]
+        shop = _json(drawn) if drawn.is_file() else {}
         rows = {one["name"]: _row(one) for one in report["systems"]}
         oracle = shop.get("notes", {}).get("oracle", {}).get("variants", {}).get("all", {}).get(MEASURE)
 
@@ -62,18 +67,13 @@ class Figures:
 
 def finding(stage: str, work: Path) -> str:
     """What a stage that is done has found, in a few words."""
-    made = {
-        "shop": ("atelier", "dataset.json"),
-        "pretrain": ("tower", "manifest.json"),
-        "tune": ("run", "manifest.json"),
-    }
     if stage == "evaluate":
         figures = Figures.read(work)
         best, ours = figures.baselines[-1], figures.ours[-1]
         return f"{ours.mean:.3f} with the model, {best.mean:.3f} without"
-    if stage not in made:
+    if stage not in SPEAKS:
         return ""
-    told = _json(work.joinpath(*made[stage]))
+    told = _json(work / SPEAKS[stage])
     if stage == "shop":
         counts = told["counts"]
         return f"{counts['items']:,} items, {counts['users']:,} people, {counts['interactions']:,} choices"

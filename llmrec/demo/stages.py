@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from llmrec.dataset import Dataset
 from llmrec.errors import InputError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,7 +29,9 @@ class Scale:
     """How large a demonstration is: what each stage is told beside its recipe."""
 
     shop: tuple[str, ...]
-    tower: tuple[str, ...] = ()
+    epochs: int
+    """Of the tower; with more pictures than the drawn shop has, as many as `looks` allows."""
+    looks: int
     index: tuple[str, ...] = ()
     tuning: tuple[str, ...] = ()
     merging: tuple[str, ...] = ()
@@ -37,18 +40,25 @@ class Scale:
 
 WHOLE = Scale(
     shop=("--size", "small"),
-    tower=("epochs=40",),
+    epochs=40,
+    looks=60_000,
     tuning=("walks.passes=3", "talks.count=120"),
     merging=("--people", "400"),
     evaluation=("--limit", "300"),
 )
 QUICK = Scale(
     shop=("--items", "400", "--users", "600", "--interactions", "8000", "--picture-size", "160"),
-    tower=("epochs=40",),
+    epochs=40,
+    looks=16_000,
     tuning=("walks.passes=3", "talks.count=30", "watch=0"),
     merging=("--people", "150"),
     evaluation=("--limit", "100"),
 )
+
+
+FEWEST = 5  # epochs
+OWN = ("words.content=[picture, text, collaborative, popularity]",)
+"""Of other catalogues than the drawn shop, texts and the company that an item keeps tell much as well."""
 
 
 def require_checkout() -> None:
@@ -83,15 +93,35 @@ def starter(
     ]
 
 
-def demonstration(work: Path, scale: Scale, *, seed: int = 0) -> list[Stage]:
-    """Everything from the shop to figures of a merged model."""
+def unseeing(work: Path, dataset: Path, *, index: Sequence[str] = (), seed: int = 0) -> list[Stage]:
+    """The same of a catalogue without pictures: there is nothing to look at, so the model has no tower."""
+    found, model = work / "index", work / "starter"
+    find = (*LLMREC, "index", str(dataset), "--out", str(found), *index, f"seed={seed}")
+    join = (*LLMREC, "assemble", "--language", "starter", "--out", str(model))
+    return [
+        Stage("index", "Fitting the retrievers that find candidates", found / "index.json", find),
+        Stage("assemble", "Preparing a language model", model / "config.json", join),
+    ]
+
+
+def demonstration(work: Path, scale: Scale, *, dataset: Path | None = None, seed: int = 0) -> list[Stage]:
+    """Everything from the drawn shop, or from a dataset of one's own, to figures of a merged model."""
+    tower = (f"epochs={scale.epochs}",)
+    if dataset is None:
+        begin = starter(work, drawn=scale.shop, tower=tower, index=scale.index, seed=seed)
+    elif pictures := Dataset.open(dataset).info["counts"].get("pictures"):
+        tower = (f"epochs={max(FEWEST, min(scale.epochs, scale.looks // pictures))}",)
+        begin = starter(work, shop=dataset, tower=tower, index=scale.index, seed=seed)[1:]
+    else:
+        begin = unseeing(work, dataset, index=scale.index, seed=seed)
+    known = () if dataset is None else OWN
     index, run, model, report = work / "index", work / "run", work / "model", work / "report"
     tune = (*SFT, "train/starter.yaml", f"model={work / 'starter'}", f"index={index}", f"out={run}", f"seed={seed}")
     measure = (*LLMREC, "evaluate", str(index), "--model", str(run), "--controls", "--out", str(report))
     join = (*LLMREC, "merge", str(run), "--out", str(model), *scale.merging)
     return [
-        *starter(work, drawn=scale.shop, tower=scale.tower, index=scale.index, seed=seed),
-        Stage("tune", "Tuning it: items become words", run / "manifest.json", (*tune, *scale.tuning)),
+        *begin,
+        Stage("tune", "Tuning it: items become words", run / "manifest.json", (*tune, *known, *scale.tuning)),
         Stage("merge", "Merging it into a stock model folder", model / "manifest.json", join),
         Stage("evaluate", "Measuring it beside the baselines", report / "report.json", (*measure, *scale.evaluation)),
     ]

@@ -64,7 +64,9 @@ def _lines(console: Console, work: Path) -> Iterator[Show]:
             said = _said(one, work) if one.state in ("done", "kept") else ""
             spent = f"  {clock(one.minutes)}" if one.state != "runs" else ""
             told = {"runs": "begins", "kept": "is there", "done": "done", "failed": "FAILED"}[one.state]
-            console.print(f"{one.stage.says}: {told}{spent}{'  ' + said if said else ''}", highlight=False)
+            console.print(
+                f"{one.stage.says}: {told}{spent}{'  ' + said if said else ''}", highlight=False, soft_wrap=True
+            )
 
     yield show
 
