@@ -12,7 +12,7 @@ LINES = (
     {"__main__"},
     {"cli", "cli_tools", "sft"},
     {"gateway"},
-    {"tables", "doctor"},
+    {"tables", "doctor", "terminal"},
     {"evaluation"},
     {"merge", "refresh", "recommender"},
     {"tuning", "pretraining"},
