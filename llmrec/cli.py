@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from llmrec import __version__
+from llmrec.cli_tools import tools
 from llmrec.demo.command import EPILOG, demo
 from llmrec.errors import DatasetError, InputError, LlmrecError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list and remove the keys that open the gateway.")
 app.add_typer(keys, name="keys")
+app.add_typer(tools)
 
 DatasetFolder = Annotated[
     Path, typer.Argument(help="A dataset folder, made by a script in data_builders/.", show_default=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PAGES = ["README.md", "CONTRIBUTING.md", "docs/datasets.md", "docs/atelier.md", "docs/prompts.md", "docs/evaluation.md"]
-PAGES += ["docs/tuning.md", "docs/models.md", "docs/pretraining.md"]
+PAGES += ["docs/tuning.md", "docs/models.md", "docs/pretraining.md", "docs/doctor.md", "docs/chat.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
