@@ -47,7 +47,7 @@ def doctor(
 
 
 @tools.command(
-    epilog="Examples:  llmrec chat --user p000017\n\n"
+    epilog="Examples:  llmrec chat --user u22jmku8f\n\n"
     "llmrec chat work/model --index work/index\n\n"
     "llmrec chat --say 'A teapot under 40, please' | head -3\n\n"
     "LLMREC_KEY=$(cat key) llmrec chat --url https://shop.example"
@@ -75,7 +75,7 @@ def chat(
 
     Lines of a pipe are answered one after the other; the exit code is then 1 where one could not be.
     """
-    from llmrec.terminal.child import own_gateway
+    from llmrec.gateway_child import own_gateway
     from llmrec.terminal.client import Gateway
     from llmrec.terminal.harmless import harmless
     from llmrec.terminal.person import talk_with
@@ -94,7 +94,7 @@ def chat(
 
     with ExitStack() as opened:
         if model and index:
-            url = opened.enter_context(own_gateway(Path(model[0]), index, model[1:], aside=aside))
+            url = opened.enter_context(own_gateway(Path(model[0]), index, model[1:], aside=aside)).address
         gateway = Gateway(url, key, aside=aside)
         talk = Talk(gateway, gateway.model(), screen_of(sys.stdout, pictures), user, aside=aside)
         opened.callback(talk.close)

@@ -13,7 +13,7 @@ LINES = (
     {"cli", "cli_tools", "sft"},
     {"demo"},
     {"gateway"},
-    {"tables", "doctor", "terminal"},
+    {"tables", "doctor", "terminal", "gateway_child"},
     {"evaluation"},
     {"merge", "refresh", "recommender"},
     {"tuning", "pretraining"},

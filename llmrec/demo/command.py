@@ -2,14 +2,12 @@
 
 import signal
 import socket
-import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from llmrec.errors import LlmrecError
 
 PORT = 8080
 EPILOG = (
@@ -70,45 +68,24 @@ def _serve(console: "object", work: Path, port: int, engine: str) -> int:
     """Serve it until somebody ends it; its exit code."""
     from rich.console import Console
 
-    from llmrec.demo.running import LOGS
-    from llmrec.demo.stages import LLMREC, ROOT
-    from llmrec.environment import ending_with_us
+    from llmrec.gateway_child import own_gateway
 
     assert isinstance(console, Console)
     if port and not _free(port):
         console.print(f"\nPort {port} is taken, so a free one is used.")
         port = 0
-    command = [
-        *LLMREC,
-        "serve",
-        str(work / "model"),
-        "--index",
-        str(work / "index"),
-        f"port={port}",
-        f"engine={engine}",
-    ]
-    log = work / LOGS / "serve.log"
     console.print()
-    with log.open("ab") as said:
-        process = subprocess.Popen(
-            ending_with_us(*command), cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True
-        )
     try:
-        assert process.stdout is not None
-        with console.status("Starting the server…"):
-            address = next((line.split()[1] for line in process.stdout if line.startswith("ready:")), None)
-        if address is None:
-            raise LlmrecError(f"The server ended while it started, with {process.wait()}. Read {log}")
-        console.print(f"[bold green]Open {address.removesuffix('/v1')}[/bold green]   (Ctrl-C ends it)")
-        console.print(f"OpenAI's clients take {address}; docs/serving.md has examples.", style="dim")
-        return process.wait()
+        settings = [f"port={port}", f"engine={engine}", f"state={work / 'gateway'}"]
+        with ExitStack() as opened:
+            with console.status("Starting the server…"):
+                served = opened.enter_context(own_gateway(work / "model", work / "index", settings))
+            console.print(f"[bold green]Open {served.address}[/bold green]   (Ctrl-C ends it)")
+            console.print(f"OpenAI's clients take {served.address}/v1: docs/serving.md. In the terminal: llmrec chat")
+            return served.wait()
     except KeyboardInterrupt:
-        console.print("\nEnding…")
+        console.print("\nEnded. The same command starts it again.")
         return 0
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
 
 
 def _free(port: int) -> bool:

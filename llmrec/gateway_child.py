@@ -1,18 +1,18 @@
-"""A gateway of one's own for as long as a talk lasts: `llmrec serve` as a child, on a port that nobody else has."""
+"""A gateway of one's own for as long as it is needed: `llmrec serve` as a child."""
 
 import re
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from llmrec.engines.vllm import WITH_PARENT
+from llmrec.environment import ending_with_us
 from llmrec.errors import LlmrecError
 
 STARTING = 600.0  # seconds: vLLM's first start compiles
@@ -20,24 +20,32 @@ ENDING = 30.0
 READY = re.compile(rb"ready: (http://\S+?)/v1 ")
 
 
+@dataclass(frozen=True)
+class Running:
+    """A gateway that answers."""
+
+    address: str
+    wait: Callable[[], int]
+    """Wait until it has ended."""
+
+
 @contextmanager
 def own_gateway(
     model: Path, index: Path, settings: Sequence[str], *, aside: Callable[[str], None] = lambda _: None
-) -> Iterator[str]:
-    """Its address; it ends with the block, and with this process however that ends."""
+) -> Iterator[Running]:
+    """One that is ready; it ends with the block, and with this process however that ends."""
     words = ["-m", "llmrec", "serve", str(model), "--index", str(index)]
     usual = {"engine": "local", "port": "0"}
     given = {setting.partition("=")[0] for setting in settings}
     words += [*settings, *(f"{name}={value}" for name, value in usual.items() if name not in given)]
-    command = [sys.executable, "-c", WITH_PARENT, *words] if sys.platform == "linux" else [sys.executable, *words]
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints,
+            ending_with_us(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints,
             start_new_session=True,  # Ctrl-C is for the answer
         )  # fmt: skip
         try:
             aside(f"Loading {model} …")
-            yield _address(process, complaints)
+            yield Running(_address(process, complaints), process.wait)
         finally:
             process.send_signal(signal.SIGTERM)
             try:
