@@ -29,6 +29,9 @@ check: lint test  ## everything a change must pass
 demo: setup  ## draw a shop, tune a model on it, measure it, and serve it with a page to look at
 	@$(LLMREC) demo $(DEMO)
 
+screenshots: setup  ## pictures of the page for the documentation, from $(WORK)/model and $(WORK)/index (needs Chromium)
+	$(PYTHON_IN) docs/screenshots.py $(WORK)/model --index $(WORK)/index --out docs/images
+
 wheel: setup  ## build the wheel into dist/
 	$(PYTHON_IN) -m build --no-isolation --wheel
 
@@ -39,4 +42,4 @@ lock: setup  ## write constraints.txt from the environment
 clean:  ## remove the environment and what tools left; results in work stay
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup test test-all lint check demo wheel lock clean
+.PHONY: help setup test test-all lint check demo screenshots wheel lock clean

@@ -15,7 +15,7 @@ PAGES += ["docs/tuning.md", "docs/models.md", "docs/pretraining.md", "docs/docto
 @pytest.mark.parametrize("page", PAGES)
 def test_links_and_pictures_lead_to_files(root, page):
     path = root / page
-    for link in re.findall(r"\]\(([^)#]+)", path.read_text()):
+    for link in re.findall(r'(?:\]\(|src=")([^)#"]+)', path.read_text()):
         if not link.startswith("https://"):
             assert (path.parent / link).exists(), f"{page} links to {link}"
 

@@ -13,7 +13,7 @@ from llmrec.gateway import faults
 from llmrec.gateway.faults import declared
 from llmrec.gateway.limits import Guard
 from llmrec.gateway.metrics import Counted
-from llmrec.gateway.routes import asking, health, items, openai, people
+from llmrec.gateway.routes import asking, browsing, health, items, openai, page, people
 from llmrec.gateway.state import Gateway
 
 log = logging.getLogger(__name__)
@@ -49,8 +49,10 @@ def make_app(
     )
     gateway.desk.note = gateway.metrics.took
     faults.install(app)
-    for area in (health, openai, asking, items, people):
+    for area in (health, openai, asking, items, people, browsing):
         area.install(app, gateway)
+    if gateway.page:
+        page.install(app, gateway)
     app.add_middleware(Counted, metrics=gateway.metrics)
     app.add_middleware(Guard, limits=gateway.limits, load=gateway.load)
     return app

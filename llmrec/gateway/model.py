@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from llmrec.engines.engine import Prompt
 from llmrec.errors import InputError
 from llmrec.features import Features
 from llmrec.gateway.book import Entry
+from llmrec.gateway.grid import grid
 from llmrec.gateway.names import stem
 from llmrec.lexicon import StockWords, read_words
 from llmrec.prompts import PICTURE, Prompts, Template
@@ -100,6 +102,20 @@ class Served:
         """A history whose next item is asked for; all items are scored at the one position behind it."""
         return Prompt(tuple(self.script.history(self._walk, self.domain, self._known(history)).tokens))
 
+    def line(self, history: Sequence[str]) -> list[tuple[str, str | None]]:
+        """What `ranking` writes, piece by piece: words alone, or an item as one word."""
+        found: list[tuple[str, str | None]] = []
+        for item, group in groupby(self.ranking(history).tokens, self._of_token):
+            tokens = list(group)
+            text = "" if item else self.script.tokenizer.decode(tokens, skip_special_tokens=True)
+            found += [(text, item)] * (len(tokens) if item else bool(text.strip()))
+        return found
+
+    @cached_property
+    def grid(self) -> dict[str, Any] | None:
+        """The parts that a picture is cut into; None where that depends on the picture."""
+        return grid(self.folder, self.config)
+
     def explaining(self, history: Sequence[str], entry: Entry, picture: bytes | None = None) -> Prompt:
         """A prompt for why an item fits somebody, with its line, its picture and what is known of it."""
         known = self._known(history)
@@ -147,6 +163,11 @@ class Served:
         """What is said of several items of a history and of this one too, the surest first."""
         agreed = set(self.agreed(item))
         return [word for word in self.features.taste(self._known(history), LISTED) if word in agreed]
+
+    def _of_token(self, token: int) -> str | None:
+        """The item that a token is the word of."""
+        code = token - self.words.first
+        return self.words.ids[code] or None if 0 <= code < len(self.words.ids) else None
 
     def _known(self, history: Sequence[str]) -> list[int]:
         """The newest items of a history that have words, oldest first."""

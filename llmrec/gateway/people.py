@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import polars as pl
+
 from llmrec.dataset import Dataset
 from llmrec.gateway.events import Events
 from llmrec.log import Log
@@ -32,6 +34,25 @@ class People:
         live = self.events.history(person)
         return Known([*self._logged(person, live.since), *live.taken], live.dismissed)
 
+    @property
+    def any(self) -> bool:
+        """Whether the log names people."""
+        return bool(self._rows)
+
+    def beginning(self, starts: Sequence[str], limit: int) -> list[tuple[str, Known]]:
+        """People of the log whose ids begin with all of `starts`, in the order of their ids, who have a history now."""
+        users = self._names
+        for start in starts:
+            users = users.filter(users.str.starts_with(start))
+        found: list[tuple[str, Known]] = []
+        for user in users:
+            known = self.known(user)
+            if known.taken:
+                found.append((user, known))
+            if len(found) == limit:
+                break
+        return found
+
     def _logged(self, person: str, since: int | None) -> list[str]:
         """What the log holds; of somebody who was forgotten only what came after, and nothing without a clock."""
         row = self._rows.get(person)
@@ -45,6 +66,10 @@ class People:
     @cached_property
     def _items(self) -> list[str]:
         return [] if self._log is None else self._log.items.to_list()
+
+    @cached_property
+    def _names(self) -> pl.Series:
+        return pl.Series([], dtype=pl.String) if self._log is None else self._log.users.sort()
 
     @cached_property
     def _rows(self) -> dict[str, int]:

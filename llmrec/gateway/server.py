@@ -101,7 +101,8 @@ def _serve(
     def settled() -> None:
         gc.collect()
         gc.freeze()  # a collection over a whole catalogue would hold up whoever asks just then
-        told(f"ready: http://{recipe.host}:{port.getsockname()[1]}/v1 serves the model {recipe.name!r}")
+        address = f"http://{recipe.host}:{port.getsockname()[1]}"
+        told(f"ready: {address}/v1 serves the model {recipe.name!r}" + (f"; a page to look at: {address}" * recipe.page))
 
     app = make_app(gateway, supervisor.begin if supervisor else None, settled)
     config = uvicorn.Config(
@@ -190,6 +191,7 @@ def open_gateway(served: Served, index: Index, engine: Engine, keys: Keys, recip
         names,
         model=recipe.name,
         limits=recipe.limits,
+        page=recipe.page,
         position=position,
     )
 

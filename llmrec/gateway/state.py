@@ -18,7 +18,7 @@ from llmrec.gateway.limits import Limits, Load
 from llmrec.gateway.metrics import Metrics
 from llmrec.gateway.names import Names
 from llmrec.gateway.people import Known, People
-from llmrec.gateway.wire import ForSomebody
+from llmrec.gateway.wire import ChatRequest, ForSomebody
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
@@ -40,6 +40,8 @@ class Gateway:
     metrics: Metrics = field(default_factory=Metrics)
     load: Load = field(default_factory=Load)
     limiter: Limiter = field(default_factory=Limiter)
+    page: bool = True
+    """Whether a page for people is served at `/`."""
     position: int = 0
     """Up to where the store's changes stand in `names`."""
     ready: bool = False
@@ -53,7 +55,7 @@ class Gateway:
     """Threads that wait for the database of events alone: one that is frozen holds up nobody else."""
     events_rest: float = 0.0
 
-    async def known(self, asked: ForSomebody, key: Key) -> Known:
+    async def known(self, asked: ForSomebody | ChatRequest, key: Key) -> Known:
         """What is known of whom a request is for."""
         if asked.user is not None:
             key.require_person(asked.user)

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import FastAPI
@@ -72,9 +73,8 @@ def install(app: FastAPI, gateway: Gateway) -> None:
     )
     async def completions(request: ChatRequest, key: Annotated[Key, reads]) -> Response:
         check_model(request.model)
-        if request.user is not None:
-            key.require_person(request.user)
-        known = await gateway.past(request.user)
+        known = await gateway.known(request, key)
+        known = replace(known, dismissed=known.dismissed | frozenset(request.exclude))
         made = await chat.reply(request, known, gateway.desk, await gateway.names_now())
         if made.told.fallback:
             gateway.metrics.fell_back("chat")
