@@ -40,7 +40,7 @@ wheel: setup  ## build the wheel into dist/
 
 docs: setup  ## build the documentation into site/, warnings as errors
 	$(MKDOCS) build --strict --quiet
-	@echo "Open site/index.html in a browser"
+	@echo "Open site/index.html in a browser; its search needs a server: make docs-serve"
 
 docs-serve: setup  ## show the documentation while you write it, at http://127.0.0.1:8000
 	$(MKDOCS) serve --watch llmrec --watch prompts --watch benchmarks/results

@@ -38,7 +38,7 @@ def provenance(name: str) -> str:
 def reaches(name: str) -> str:
     """Every target of a benchmark, what was seen, and whether that is enough."""
     told = result(name)
-    lines = ["| target | wanted | seen | |", "|---|---|---|---|"]
+    lines = ["| target | wanted | seen | |", "|---|--:|--:|---|"]
     for figure, (sign, wanted) in told["reach"].items():
         seen = told["figures"].get(figure)
         good = seen is not None and (seen >= wanted if sign == ">=" else seen <= wanted)
@@ -56,13 +56,13 @@ def _verdict(good: bool) -> str:
 def every(name: str) -> str:
     """All figures of a file, folded away."""
     rows = [f"    | `{figure}` | {number(value)} |" for figure, value in result(name)["figures"].items()]
-    return "\n".join(['??? note "All figures"', "", "    | figure | seen |", "    |---|---|", *rows])
+    return "\n".join(['??? note "All figures"', "", "    | figure | seen |", "    |---|--:|", *rows])
 
 
 def chosen(name: str, rows: list[str]) -> str:
     """A table of some figures: the first row is its head, then a label and names of figures in each row."""
     head, *rest = [[cell.strip() for cell in row.split("|")] for row in rows if row.strip()]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
     figures = result(name)["figures"]
     for label, *wanted in rest:
         lines.append(f"| {' | '.join([label, *(number(figures[figure]) if figure else '' for figure in wanted)])} |")
@@ -86,9 +86,9 @@ def rest(told: set[str]) -> str:
 
 
 def number(value: float) -> str:
-    """A figure as people read it: four digits that count."""
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e6):
+    """A figure as people read it: whole numbers as they are, shares with four places, the rest with four digits."""
+    if float(value).is_integer() and (isinstance(value, int) or abs(value) >= 1):
         return f"{int(value):,}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.4g}" if abs(value) >= 0.001 else f"{value:.1g}"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
