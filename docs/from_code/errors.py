@@ -30,9 +30,10 @@ def advice(one: Raised) -> str:
 
 
 def _shown(message: str) -> str:
-    """A message as HTML: what stands at its places as variables."""
-    marked = escape(message, quote=False)
-    return marked.replace(OPEN, "<var>").replace(CLOSE, "</var>").replace("`", "&#96;")
+    """A message as HTML that Markdown leaves alone: what stands at its places as variables."""
+    marked = escape(message, quote=False).replace(CLOSE + OPEN, f"{CLOSE} {OPEN}")
+    plain = "".join(f"&#{ord(one)};" if one in "\\`*_{}[]#|~^" else one for one in marked)
+    return plain.replace(OPEN, "<var>").replace(CLOSE, "</var>")
 
 
 def _badge(one: Raised) -> str:
@@ -45,7 +46,7 @@ def _badge(one: Raised) -> str:
 
 def entries(area: str) -> str:
     """The errors of one area, as a list in which a reader finds the words that were told."""
-    lines = ['<div class="errors">']
+    lines = ['<div class="errors" markdown="1">']
     for one in found():
         if one.area != area:
             continue

@@ -20,7 +20,7 @@ sys.path[:0] = [str(DOCS), str(ROOT)]
 
 from from_code import commands, errors, recipes, results, routes, wordings  # noqa: E402
 
-MARKER = re.compile(r"<!-- from code: (\w+)(?: ([\w-]+))?\n?(.*?)-->", re.DOTALL)
+MARKER = re.compile(r"<!-- from code: (\w+)(?: (\w[\w-]*))?\s*(.*?)-->", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(#[^)\s]*)?\)")
 DRAWING = re.compile(r'!\[([^\]]*)\]\((?:\.\./)?images/([\w-]+)\.svg(?: "([^"]*)")?\)')
 TOLD: set[str] = set()

@@ -68,7 +68,7 @@ class Raised:
     @property
     def parts(self) -> tuple[str, str]:
         """What was seen, and what the message itself says is to be done; the latter may be empty."""
-        for mark in (r"(?<=[\w…)'\"’\ue101%])\. (?=[A-Z])", r": (?=[\w-])", r", (?=give |so )"):
+        for mark in (rf"(?<=[\w…)'\"’{CLOSE}%])\. (?=[A-Z]|{OPEN}remedy)", r": (?=[\w-])", r", (?=give )"):
             cut = re.split(mark, self.message, maxsplit=1)
             if len(cut) == 2:
                 return cut[0], cut[1]
@@ -151,10 +151,10 @@ def _of_module(tree: ast.Module, path: str, classes: set[str], texts: dict[str, 
             if not isinstance(node, ast.Call):
                 continue
             kind = ast.unparse(node.func).split(".")[-1]
-            names = told(node.lineno)
             if kind in ("_fault", "append") and path.endswith(("prompts.py", "config.py")):
                 yield from _fault(node, kind, path, own)
             elif kind in classes or (kind == "ValueError" and path == VALIDATORS):
+                names = told(node.lineno)
                 found = list(_made(node, kind, path, {**own, **names}))
                 yield from found
                 if not found:  # the words are handed to this function by who calls it
@@ -274,7 +274,8 @@ def _messages(value: ast.expr, names: Mapping[str, ast.expr], depth: int = 0) ->
         return made
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
         left, right = _messages(value.left, names, depth), _messages(value.right, names, depth)
-        return [a + b for a in left or [_mark("more")] for b in right or [_mark("more")]]
+        left, right = left or [_mark(_called(value.left))], right or [_mark(_called(value.right))]
+        return [a + b for a in left for b in right]
     if isinstance(value, ast.IfExp):
         return [*_messages(value.body, names, depth), *_messages(value.orelse, names, depth)]
     if isinstance(value, ast.Name) and value.id in names and depth < 3:
