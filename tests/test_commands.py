@@ -94,6 +94,12 @@ def made_by(command: Command) -> str | None:
     return None
 
 
+def last_of_each(commands: Sequence[Command]) -> list[Command]:
+    """The commands that run, without those whose result a later one replaces."""
+    last = {made_by(one) or str(one): one for one in commands if runs(one)}
+    return [one for one in commands if last.get(made_by(one) or str(one)) is one]
+
+
 @dataclass
 class Workshop:
     """A folder in which the commands of pages are run one after the other, each only where its result is not there."""
@@ -101,31 +107,28 @@ class Workshop:
     folder: Path
     made: dict[str, str] = field(default_factory=dict)
     """Which command a result is of."""
-    done: set[str] = field(default_factory=set)
-    person: str = ""
 
     def before(self, command: Command) -> None:
-        """Run what stands before a command: the whole README, then its own page down to it."""
-        for page in dict.fromkeys(["README.md", command.page]):
-            for one in every(only=[page]):
-                if one == command:
-                    return
-                if runs(one):
-                    self.run(one)
+        """Make what a command finds: the results of the README, and of its own page down to it as they then are."""
+        for one in last_of_each(every(only=["README.md"])):
+            if (made_by(one) or str(one)) not in self.made:
+                self.run(one)
+        own = every(only=[command.page])
+        for one in last_of_each(own[: own.index(command)]):
+            self.run(one)
 
     def run(self, command: Command) -> None:
         """Run a command, unless it is done and nothing else has replaced its result."""
         out = made_by(command)
-        if (self.made.get(out) if out else None) == str(command) or (out is None and str(command) in self.done):
+        if self.made.get(out or str(command)) == str(command):
             return
         words = smaller(command)
         if out and (self.folder / out).exists() and "--overwrite" not in words and not out.endswith(".html"):
             words.append("--overwrite")
         code, told = self.started(words)
         assert code == 0, f"{command.page}: {' '.join(words)}\n{told}"
-        self.done.add(str(command))
+        self.made[out or str(command)] = str(command)
         if out:
-            self.made[out] = str(command)
             assert (self.folder / out).exists(), f"{command} wrote no {out}"
 
     def started(self, words: list[str]) -> tuple[int, str]:
@@ -215,7 +218,7 @@ def test_a_wrong_command_would_be_seen() -> None:
         "llmrec index work/atelier --out x sasrec.widht=3",
         "python -m llmrec.sft train/none.yaml",
         "python -m llmrec.sft train/starter.yaml walks.pases=2",
-        "python data_builders/atelier.py --out x --siz tiny",
+        "python data_builders/atelier.py --out x --sze tiny",
         "make dmo",
     ):
         with pytest.raises((Exception, SystemExit)) as caught:
