@@ -55,7 +55,8 @@ class Command:
 
 def pages() -> list[Path]:
     """Every page whose commands people copy."""
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    docs = [path for path in sorted((ROOT / "docs").rglob("*.md")) if path.parent.name != "from_code"]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *docs]
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:

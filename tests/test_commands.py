@@ -110,7 +110,8 @@ class Workshop:
 
     def before(self, command: Command) -> None:
         """Make what a command finds: the results of the README, and of its own page down to it as they then are."""
-        for one in last_of_each(every(only=["README.md"])):
+        base = [] if command.page == "README.md" else every(only=["README.md"])
+        for one in last_of_each(base):
             if (made_by(one) or str(one)) not in self.made:
                 self.run(one)
         own = every(only=[command.page])
