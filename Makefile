@@ -5,6 +5,9 @@ PYTHON_IN := .venv/bin/python
 LLMREC := .venv/bin/llmrec
 # More for llmrec demo: make demo DEMO="--quick --no-serve"
 DEMO ?=
+# Where make screenshots looks for model and index
+WORK ?= work/demo
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(PYTHON_IN) -m mkdocs
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,11 +38,18 @@ screenshots: setup  ## pictures of the page for the documentation, from $(WORK)/
 wheel: setup  ## build the wheel into dist/
 	$(PYTHON_IN) -m build --no-isolation --wheel
 
+docs: setup  ## build the documentation into site/, warnings as errors
+	$(MKDOCS) build --strict --quiet
+	@echo "Open site/index.html in a browser; its search needs a server: make docs-serve"
+
+docs-serve: setup  ## show the documentation while you write it, at http://127.0.0.1:8000
+	$(MKDOCS) serve --watch llmrec --watch prompts --watch benchmarks/results
+
 lock: setup  ## write constraints.txt from the environment
 	{ head -1 constraints.txt; .venv/bin/pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\)+.*/torch==\1/'; } > constraints.new
 	mv constraints.new constraints.txt
 
 clean:  ## remove the environment and what tools left; results in work stay
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup test test-all lint check demo screenshots wheel lock clean
+.PHONY: help setup test test-all lint check demo screenshots wheel docs docs-serve lock clean

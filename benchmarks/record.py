@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 from llmrec.environment import machine, versions
@@ -43,6 +44,7 @@ def record(
         content = {
             "benchmark": name,
             "command": " ".join(["python", *sys.argv]),
+            "date": date.today().isoformat(),
             "commit": _commit(),
             "machine": machine(),
             "versions": versions(packages),

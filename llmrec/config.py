@@ -7,7 +7,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,20 +73,35 @@ def field_help(kind: type[Any]) -> dict[str, str]:
     return helps
 
 
-def settings_text(kind: type[Any], prefix: str = "", usual: Any = None) -> str:
-    """Every setting of a config dataclass with its default and its help, those of nested sections too."""
-    lines = []
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One key of a recipe: its name with dots, its type, what it is unless given, and its help."""
+
+    name: str
+    hint: Any
+    default: Any
+    help: str
+    section: bool = False
+
+
+def settings(kind: type[Any], prefix: str = "", usual: Any = None) -> Iterator[Setting]:
+    """Every setting of a config dataclass, those of nested sections behind the section's own line."""
     hints, helps = typing.get_type_hints(kind), field_help(kind)
     for field in dataclasses.fields(kind):
-        hint = hints[field.name]
+        name, hint, made = f"{prefix}{field.name}", hints[field.name], _usual(field, usual)
         inner = next((one for one in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(one)), None)
+        yield Setting(name, hint, made, helps.get(field.name, ""), section=inner is not None)
         if inner is not None:
-            lines.append(f"{prefix}{field.name}: {helps.get(field.name, '')}")
-            lines.append(settings_text(typing.cast(type[Any], inner), f"{prefix}{field.name}.", _usual(field, usual)))
-            continue
-        made = _usual(field, usual)
+            yield from settings(typing.cast(type[Any], inner), f"{name}.", made)
+
+
+def settings_text(kind: type[Any]) -> str:
+    """Every setting of a config dataclass with its default and its help, as `--settings` prints it."""
+    lines = []
+    for one in settings(kind):
+        made = one.default
         default = list(made) if isinstance(made, tuple) else "REQUIRED" if made is dataclasses.MISSING else made
-        lines.append(f"{prefix}{field.name}={default}\n    {helps.get(field.name, '')}")
+        lines.append(f"{one.name}: {one.help}" if one.section else f"{one.name}={default}\n    {one.help}")
     return "\n".join(lines)
 
 

@@ -1,0 +1,94 @@
+"""The figures of the page of results, from the files that the benchmarks wrote."""
+
+import ast
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+SIGNS = {">=": "at least", "<=": "at most"}
+
+
+def names() -> list[str]:
+    """The kept results."""
+    return sorted(path.stem for path in RESULTS.glob("*.json"))
+
+
+@cache
+def result(name: str) -> dict[str, Any]:
+    """What one run of a benchmark wrote."""
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return content
+
+
+def provenance(name: str) -> str:
+    """The command, the machine and what else the file says of how its figures came to be."""
+    told = result(name)
+    machine = told["machine"]
+    where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB, {machine['system']}"
+    told_of = [f"`{told['command']}`", where, f"commit {told['commit']}", f"seed {told['seed']}"]
+    if "date" in told:
+        told_of.insert(2, told["date"])
+    versions = ", ".join(f"{package} {version}" for package, version in told["versions"].items())
+    return f'<div class="provenance" markdown="1">\n{" · ".join(told_of)}  \n{versions}\n</div>'
+
+
+def reaches(name: str) -> str:
+    """Every target of a benchmark, what was seen, and whether that is enough."""
+    told = result(name)
+    lines = ["| target | wanted | seen | |", "|---|--:|--:|---|"]
+    for figure, (sign, wanted) in told["reach"].items():
+        seen = told["figures"].get(figure)
+        good = seen is not None and (seen >= wanted if sign == ">=" else seen <= wanted)
+        lines.append(
+            f"| `{figure}` | {SIGNS[sign]} {number(wanted)} | {'nothing' if seen is None else number(seen)} "
+            f"| {_verdict(good)} |"
+        )
+    return "\n".join(lines)
+
+
+def _verdict(good: bool) -> str:
+    return '<span class="met">met</span>' if good else '<span class="missed">missed</span>'
+
+
+def every(name: str) -> str:
+    """All figures of a file, folded away."""
+    rows = [f"    | `{figure}` | {number(value)} |" for figure, value in result(name)["figures"].items()]
+    return "\n".join(['??? note "All figures"', "", "    | figure | seen |", "    |---|--:|", *rows])
+
+
+def chosen(name: str, rows: list[str]) -> str:
+    """A table of some figures: the first row is its head, then a label and names of figures in each row."""
+    head, *rest = [[cell.strip() for cell in row.split("|")] for row in rows if row.strip()]
+    lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
+    figures = result(name)["figures"]
+    for label, *wanted in rest:
+        lines.append(f"| {' | '.join([label, *(number(figures[figure]) if figure else '' for figure in wanted)])} |")
+    return "\n".join(lines)
+
+
+def whole(name: str) -> str:
+    """Provenance, targets and all figures."""
+    return "\n\n".join([provenance(name), reaches(name), every(name)])
+
+
+def rest(told: set[str]) -> str:
+    """The results that the page says nothing of by hand, each under what its benchmark says of itself."""
+    parts = []
+    for name in names():
+        if name not in told:
+            program = ROOT / "benchmarks" / f"{result(name)['benchmark']}.py"
+            said = (ast.get_docstring(ast.parse(program.read_text())) or name).partition("\n\n")[0]
+            parts.append(f"## {name}\n\n{' '.join(said.split())}\n\n{whole(name)}")
+    return "\n\n".join(parts)
+
+
+def number(value: float) -> str:
+    """A figure as people read it: whole numbers as they are, shares with four places, the rest with four digits."""
+    if float(value).is_integer() and (isinstance(value, int) or abs(value) >= 1):
+        return f"{int(value):,}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
