@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -111,7 +111,7 @@ class Gateway:
             request = self._client.build_request(method, path, json=body) if body is not None else None
             response = self._client.send(request or self._client.build_request(method, path), stream=True)
         except httpx.HTTPError as error:
-            raise LlmrecError(self._unreachable(error)) from error
+            self._unreachable(error)
         if response.is_success:
             return response
         with closing(response):
@@ -126,28 +126,28 @@ class Gateway:
                 self._aside(f"{_message(content) or 'The gateway is busy.'} It is asked again in {seconds:.0f} s …")
                 time.sleep(seconds)
                 return self._asked(method, path, body, again=False)
-        raise LlmrecError(self._reason(response.status_code, content))
+        return self._refused(response.status_code, content)
 
-    def _unreachable(self, error: Exception) -> str:
+    def _unreachable(self, error: Exception) -> NoReturn:
         if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-            return f"{self.address} did not answer in time. Is it busy? See its log"
-        return (
+            raise LlmrecError(f"{self.address} did not answer in time. Is it busy? See its log") from error
+        raise LlmrecError(
             f"No gateway answers at {self.address}. Start one in another terminal:\n"
             "  llmrec serve work/model --index work/index\n"
             "or let this one start it:\n"
             "  llmrec chat work/model --index work/index"
-        )
+        ) from error
 
-    def _reason(self, status: int, content: Any) -> str:
+    def _refused(self, status: int, content: Any) -> NoReturn:
         said = _message(content)
         if status == 401:
-            return (
+            raise LlmrecError(
                 "The gateway wants a key that it knows. Put it into the variable LLMREC_KEY, "
                 "or name a file that holds it: --key-file FILE"
             )
         if status == 403:
-            return f"The key does not allow this: {said or 'ask whoever keeps the gateway'}"
-        return said or f"{self.address} answers {status}"
+            raise LlmrecError(f"The key does not allow this: {said or 'ask whoever keeps the gateway'}")
+        raise LlmrecError(f"The gateway answers {status}: {said or 'it says no more'}")
 
 
 def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
