@@ -1,5 +1,7 @@
 """Each retriever finds what it is made to find, learns from training rows alone, and fusion takes the best of all."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -95,6 +97,15 @@ def test_only_training_rows_are_learnt_from(rounds, fit):
     histories = [rounds.log.history(user)[:4] for user in range(20)]
     other = elsewhere(rounds, (VALID, TEST))
     assert np.array_equal(fit(rounds).score(histories), fit(other).score(histories))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_sasrec_reads_one_history_without_pytorch_as_with_it(rounds, layers):
+    found = sasrec.fit(rounds, replace(FAST, layers=layers, heads=2, epochs=2, length=20))
+    rng = np.random.default_rng(0)
+    for length in (1, 2, 7, 20, 33):
+        history = rng.integers(0, found.items, length).astype(np.int32)
+        np.testing.assert_allclose(found.person(history), found.people([history])[0], atol=2e-5)
 
 
 def test_sasrec_learns_from_training_rows_and_chooses_its_epoch_on_validation(rounds, trained):

@@ -26,6 +26,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    bindparam,
     create_engine,
     delete,
     event,
@@ -100,6 +101,15 @@ class Event:
     """Milliseconds since 1970, as in a dataset's log; None is when it arrives, and says nothing against one that came
     with the same key before."""
     rating: float | None = None
+
+
+_HISTORY = (
+    select(*(_events.c[name] for name in Event.__dataclass_fields__))
+    .where(_events.c.person == bindparam("person"))
+    .order_by(_events.c.time, _events.c.arrival)
+)
+_SINCE = select(_forgotten.c.since).where(_forgotten.c.person_hash == bindparam("hash"))
+"""Asked at every request, so that they are written once."""
 
 
 @dataclass(frozen=True)
@@ -178,12 +188,9 @@ class Events:
         _check_id(person, "person")
 
         def work(connection: Connection) -> History:
-            columns = [_events.c[name] for name in Event.__dataclass_fields__]
-            rows = connection.execute(
-                select(*columns).where(_events.c.person == person).order_by(_events.c.time, _events.c.arrival)
-            )
-            since = select(_forgotten.c.since).where(_forgotten.c.person_hash == self._hash(person))
-            return History(tuple(Event(*row) for row in rows), connection.scalar(since))
+            rows = connection.execute(_HISTORY, {"person": person})
+            events = tuple(Event(*row) for row in rows)
+            return History(events, connection.scalar(_SINCE, {"hash": self._hash(person)}))
 
         return self._do(work)
 

@@ -6,6 +6,7 @@ answers with a hundred candidates of a million.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -98,10 +99,17 @@ def features(lists: Sequence[Candidates]) -> tuple[npt.NDArray[np.int64], Table]
         rows = np.searchsorted(items, one.items[found])
         scores = one.scores[found].astype(np.float64)
         height = (scores - scores[-1]) / max(float(scores.std()), 1e-9)
-        rank = np.arange(1, count + 1)
-        told = (1 / (STEADY + rank), np.ones(count), height, np.log(height + 0.05) - np.log(0.05), -np.log(rank))
-        table[rows, len(FEATURES) * place : len(FEATURES) * (place + 1)] = np.column_stack(told)
+        told = _of_ranks(count).copy()
+        told[:, 2], told[:, 3] = height, np.log(height / 0.05 + 1)
+        table[rows, len(FEATURES) * place : len(FEATURES) * (place + 1)] = told
     return items, table
+
+
+@cache
+def _of_ranks(count: int) -> npt.NDArray[np.float64]:
+    """The features of a list that tell of its ranks alone, between them room for those of its scores."""
+    rank, empty = np.arange(1, count + 1), np.zeros(count)
+    return np.column_stack([1 / (STEADY + rank), np.ones(count), empty, empty, -np.log(rank)])
 
 
 def learn(parts: Sequence[Retriever], split: Split, *, seed: int = 0, progress: Progress | None = None) -> Fusion:

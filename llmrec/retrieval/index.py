@@ -245,7 +245,7 @@ class Index:
                 found.append(_counted(part, codes, allowed))
                 continue
             if isinstance(part, SasRec) and len(codes):
-                vector = np.append(part.people([codes])[0], np.float32(0))
+                vector = np.append(part.person(codes), np.float32(0))
             elif isinstance(part, Content):
                 kind = _KIND[part.name]
                 vector = _profile(now, history, part, kind)

@@ -11,10 +11,12 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import erf
 
 from llmrec.log import Codes
 from llmrec.progress import Progress
@@ -146,6 +148,43 @@ class SasRec:
                 codes = torch.from_numpy(padded(histories[begin : begin + 512], self.recipe.length, self.items))
                 parts.append(self.network(codes.to(device))[:, -1].float().cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, self.recipe.width), dtype=np.float32)
+
+    def person(self, history: Codes) -> Floats:
+        """The vector of one history, without PyTorch, whose calls take three times as long for so little."""
+        known, heads = self._weights, self.recipe.heads
+        codes = history[-self.recipe.length :]
+        count, width = len(codes), self.recipe.width
+        states = known["item.weight"][codes] * np.float32(math.sqrt(width)) + known["place.weight"][count - 1 :: -1]
+        later = np.triu(np.full((count, count), -np.inf, dtype=np.float32), 1)
+        for layer in range(self.recipe.layers):
+            name, first = f"blocks.{layer}.", 0 if layer + 1 < self.recipe.layers else count - 1
+            parts = self._linear(self._normed(states, f"{name}before_attention"), f"{name}mixing")
+            query, key, value = parts.reshape(count, 3, heads, -1).transpose(1, 2, 0, 3)
+            query, states = query[:, first:], states[first:]  # of the last layer the last place alone is asked
+            chances = query @ key.transpose(0, 2, 1) / np.float32(math.sqrt(width // heads)) + later[first:]
+            chances = np.exp(chances - chances.max(axis=-1, keepdims=True))
+            mixed = chances @ value / chances.sum(axis=-1, keepdims=True)
+            states = states + self._linear(mixed.transpose(1, 0, 2).reshape(len(states), width), f"{name}joining")
+            fed = self._linear(self._normed(states, f"{name}before_feeding"), f"{name}feeding.0")
+            fed = fed * (1 + erf(fed / np.float32(math.sqrt(2)))) / 2
+            states = states + self._linear(fed, f"{name}feeding.3")
+        found: Floats = self._normed(states[-1:], "norm")[0]
+        return found
+
+    def _linear(self, states: Floats, name: str) -> Floats:
+        found: Floats = states @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        return found
+
+    def _normed(self, states: Floats, name: str) -> Floats:
+        centred = states - states.mean(axis=-1, keepdims=True)
+        scaled = centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + np.float32(1e-5))
+        found: Floats = scaled * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        return found
+
+    @cached_property
+    def _weights(self) -> dict[str, Floats]:
+        held = self.network.state_dict()
+        return {name: np.ascontiguousarray(one.float().cpu().numpy()) for name, one in held.items()}
 
     @property
     def vectors(self) -> Floats:
