@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from unittest import mock
 
 import polars as pl
 import pytest
 import shell
 import yaml
-from from_code import routes
+from from_code import commands, routes
 from shell import Command
 from shops import picture
 from typer.testing import CliRunner
@@ -107,12 +109,14 @@ class Workshop:
     folder: Path
     made: dict[str, str] = field(default_factory=dict)
     """Which command a result is of."""
+    began: bool = False
+    """Whether the README's commands have been run."""
 
     def before(self, command: Command) -> None:
         """Make what a command finds: the results of the README, and of its own page down to it as they then are."""
-        base = [] if command.page == "README.md" else every(only=["README.md"])
-        for one in last_of_each(base):
-            if (made_by(one) or str(one)) not in self.made:
+        if not self.began and command.page != "README.md":
+            self.began = True
+            for one in filter(runs, every(only=["README.md"])):
                 self.run(one)
         own = every(only=[command.page])
         for one in last_of_each(own[: own.index(command)]):
@@ -169,10 +173,11 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     pl.DataFrame(items | {"price": ["1.299,00 €"] * 12, "colour": ["red"] * 12, "size": ["S"] * 12}).write_csv(
         folder / "items.csv"
     )
+    dice = Random(0)
     rows = [
-        (f"c{who}", f"00{(who * 5 + step) % 12:02d}", f"2024-0{1 + step}-1{who % 9} 10:00")
-        for who in range(20)
-        for step in range(5)
+        (f"c{who}", f"00{code:02d}", f"2024-0{1 + step}-{dice.randrange(10, 28)} 10:{dice.randrange(10, 60)}")
+        for who in range(60)
+        for step, code in enumerate(dice.sample(range(12), 5))
     ]
     pl.DataFrame(rows, schema=["customer", "sku", "ordered_at"], orient="row").with_columns(stars=pl.lit(4)).write_csv(
         folder / "orders.csv"
@@ -195,6 +200,20 @@ def test_the_command_line_takes_every_command_of_a_page(page: Path, monkeypatch:
             shell.check(command)
     for command in shell.inline(page):
         shell.check_inline(command)
+
+
+def test_the_command_line_takes_the_examples_of_its_own_help_and_of_the_recipes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    told = re.findall(r"```sh\n(.*?)```", commands.reference(), flags=re.DOTALL)
+    lines = [line for block in told for line in block.splitlines()]
+    assert len(lines) > 20
+    for path in sorted((ROOT / "train").rglob("*.yaml")):
+        lines += re.findall(r"^# +((?:llmrec|python|accelerate) .*)$", path.read_text(), flags=re.MULTILINE)
+    for line in lines:
+        if "RECIPE" not in line:
+            shell.check(Command("help", tuple(shlex.split(line))))
 
 
 def check_asked(command: Command) -> None:
