@@ -3,9 +3,11 @@
 SHELL := bash
 PYTHON_IN := .venv/bin/python
 LLMREC := .venv/bin/llmrec
+# More for llmrec demo: make demo DEMO="--quick --no-serve"
+DEMO ?=
+# Where make screenshots looks for model and index
+WORK ?= work/demo
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(PYTHON_IN) -m mkdocs
-WORK ?= work
-SIZE ?= small
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,13 +29,11 @@ lint: setup  ## style, types and the Dockerfile
 
 check: lint test  ## everything a change must pass
 
-demo: setup  ## draw the shop, make examples of it, find out who ranks best, and write pages to look at
-	@test -e $(WORK)/atelier/dataset.json || $(PYTHON_IN) data_builders/atelier.py --size $(SIZE) --out $(WORK)/atelier
-	@test -e $(WORK)/examples/examples.json || $(LLMREC) examples $(WORK)/atelier --out $(WORK)/examples
-	@$(LLMREC) preview $(WORK)/examples --out $(WORK)/preview.html
-	@test -e $(WORK)/index/index.json || $(LLMREC) index $(WORK)/atelier --out $(WORK)/index
-	@test -e $(WORK)/report/report.json || $(LLMREC) evaluate $(WORK)/index --out $(WORK)/report
-	@echo "Open $(WORK)/preview.html (what a model will read) and $(WORK)/report/report.html (who ranks best) in a browser."
+demo: setup  ## draw a shop, tune a model on it, measure it, and serve it with a page to look at
+	@$(LLMREC) demo $(DEMO)
+
+screenshots: setup  ## pictures of the page for the documentation, from $(WORK)/model and $(WORK)/index (needs Chromium)
+	$(PYTHON_IN) docs/screenshots.py $(WORK)/model --index $(WORK)/index --out docs/images
 
 wheel: setup  ## build the wheel into dist/
 	$(PYTHON_IN) -m build --no-isolation --wheel
@@ -49,7 +49,7 @@ lock: setup  ## write constraints.txt from the environment
 	{ head -1 constraints.txt; .venv/bin/pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\)+.*/torch==\1/'; } > constraints.new
 	mv constraints.new constraints.txt
 
-clean:  ## remove the environment and what tools left; results in $(WORK) stay
+clean:  ## remove the environment and what tools left; results in work stay
 	rm -rf .venv dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup test test-all lint check demo wheel docs docs-serve lock clean
+.PHONY: help setup test test-all lint check demo screenshots wheel docs docs-serve lock clean

@@ -13,8 +13,10 @@ import polars as pl
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-LLMREC = [sys.executable, "-m", "llmrec"]
-SFT = [sys.executable, "-m", "llmrec.sft"]
+from llmrec.demo import stages  # noqa: E402
+
+LLMREC = [sys.executable, *stages.LLMREC]
+SFT = [sys.executable, *stages.SFT]
 MODEL, LIGHT = "model", "light reader"
 FUSED, FUSED_LIGHT = f"fusion with {MODEL}", f"fusion with {LIGHT}"
 
@@ -45,15 +47,9 @@ def starter(
     until: str | None = None,
 ) -> None:
     """What a starter is tuned on: the drawn shop or another, its tower, its index, and the assembled model."""
-    shop, seen, found, model = shop or work / "atelier", work / "tower", work / "index", work / "starter"
-    draw = [sys.executable, "data_builders/atelier.py", "--size", size, "--out", str(shop)]
-    stage("shop", shop / "dataset.json", draw, minutes, until)
-    look = [*LLMREC, "pretrain", str(shop), "--out", str(seen), "--recipe", "train/tower.yaml", *tower, f"seed={seed}"]
-    stage("pretrain", seen / "manifest.json", look, minutes, until)
-    find = [*LLMREC, "index", str(shop), "--out", str(found), f"picture_encoder={seen}", *index, f"seed={seed}"]
-    stage("index", found / "index.json", find, minutes, until)
-    join = [*LLMREC, "assemble", "--tower", str(seen), "--language", "starter", "--out", str(model)]
-    stage("assemble", model / "config.json", join, minutes, until)
+    drawn = ("--size", size)
+    for one in stages.starter(work, shop=shop, drawn=drawn, tower=tower, index=index, seed=seed):
+        stage(one.name, one.made, [sys.executable, *one.command], minutes, until)
 
 
 def gains(report: Path) -> dict[str, np.ndarray]:

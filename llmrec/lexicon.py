@@ -27,9 +27,13 @@ class StockWords:
     first: int
     ids: tuple[str | None, ...]
 
+    def codes(self) -> dict[str, int]:
+        """The number of each item."""
+        return {item: number for number, item in enumerate(self.ids) if item}
+
     def tokens(self) -> dict[str, int]:
         """The token id of each item."""
-        return {item: self.first + number for number, item in enumerate(self.ids) if item}
+        return {item: self.first + number for item, number in self.codes().items()}
 
     def free(self) -> list[int]:
         """The rows for new items; those of removed items come last, for an old prompt may still speak of them."""

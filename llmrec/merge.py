@@ -27,7 +27,7 @@ from llmrec.errors import InputError
 from llmrec.features import FILE as FEATURES
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import FILE, ITEMS, Bank
-from llmrec.modeling.base import Base, dtype_for, load_base
+from llmrec.modeling.base import Base, dtype_for, dtype_name, load_base
 from llmrec.modeling.ranker import Ranker
 from llmrec.modeling.stock import ItemTable, stock_names, write_stock
 from llmrec.modeling.transcript import Transcriber
@@ -195,7 +195,7 @@ def verify(
     items = list(range(first, first + len(bank)))
     tables["merged"] = _log_chances(_by_transformers(model, prompts, items, progress))
     if served:
-        held = str(dtype_for("auto", device)).removeprefix("torch.") if device == "cpu" else dtype
+        held = dtype_name("auto", device) if device == "cpu" else dtype
         length = max(len(prompt) for prompt in prompts) + 8
         with vllm(model, dtype=held, length=length, log=log_file or model / "vllm.log", progress=progress) as address:
             rows = asyncio.run(_by_vllm(address, prompts, items, progress))

@@ -1,5 +1,6 @@
 """Progress of long work: a bar where somebody looks on, a line now and then where the output goes to a file."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,8 @@ from contextlib import contextmanager
 Progress = Callable[[str, int, int | None], None]
 PATIENCE = 1.5  # seconds before anything is shown: short work stays silent
 BETWEEN_LINES = 15.0
+OFTEN = "LLMREC_PROGRESS_SECONDS"
+"""The variable that says how often a line is written, for whoever reads the file while it grows."""
 
 
 @contextmanager
@@ -58,10 +61,11 @@ def _bars(console: object) -> Iterator[Progress]:
 @contextmanager
 def _lines() -> Iterator[Progress]:
     last = time.monotonic()
+    between = float(os.environ.get(OFTEN, BETWEEN_LINES))
 
     def report(what: str, done: int, total: int | None) -> None:
         nonlocal last
-        if time.monotonic() - last > BETWEEN_LINES:
+        if time.monotonic() - last > between:
             last = time.monotonic()
             print(f"{what}: {done:,}{f' of {total:,}' if total else ''}", file=sys.stderr, flush=True)
 

@@ -14,7 +14,8 @@ from llmrec.dataset import Dataset
 from llmrec.errors import InputError
 from llmrec.examples import ExampleSource
 from llmrec.modeling.album import Album, mean_of
-from llmrec.modeling.bank import EYES, Bank, Floats
+from llmrec.modeling.bank import Bank, Floats
+from llmrec.modeling.kinds import EYES
 from llmrec.modeling.light import Teacher
 from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress

@@ -14,6 +14,8 @@ from llmrec.shelf import WORD, Piece, Word, numbered, pieces
 KNOWN_TEXTS = 50_000
 IGNORED = -100
 """The label of a token from which nothing is learnt."""
+PICTURE_TOKENS = ("image_token_id", "image_token_index")
+"""What configs call the token that stands for a picture."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Line:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+
+def picture_token(setting: Callable[[str], Any]) -> int | None:
+    """The token that stands once for each visual token of a picture, of a config whose settings are asked by name."""
+    return next((int(found) for name in PICTURE_TOKENS if (found := setting(name)) is not None), None)
 
 
 class Script:

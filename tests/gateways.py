@@ -13,10 +13,11 @@ import uvicorn
 
 from llmrec.engines.engine import Engine
 from llmrec.gateway.access import Keys
-from llmrec.gateway.api import Gateway, make_app
+from llmrec.gateway.api import make_app
 from llmrec.gateway.model import Served as Model
 from llmrec.gateway.server import Connection, make_engine, open_gateway, taken
 from llmrec.gateway.settings import ServeRecipe
+from llmrec.gateway.state import Gateway
 from llmrec.retrieval.index import Index
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Breakable(LocalEngine):
         self._check()
         return await super().logprobs(prompt, tokens)
 
-    async def write(self, prompt: Prompt, *, longest: int, temperature: float = 0.0) -> AsyncIterator[str]:
+    async def write(self, prompt: Prompt, *, longest: int, temperature: float = 0.0) -> AsyncGenerator[str]:
         self._check()
         async for piece in super().write(prompt, longest=longest, temperature=temperature):
             yield piece

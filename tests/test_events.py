@@ -53,7 +53,7 @@ def events(url: str) -> Iterator[Events]:
 
 
 def event(key: str = "e1", person: str = "ann", item: str = "hat", kind: str = "purchase", time: int = NOW) -> Event:
-    return Event(key, person, item, kind, time)  # type: ignore[arg-type]
+    return Event(key, person, item, kind, time)
 
 
 def adding(url: str, name: str, count: int, how: str = "alone") -> subprocess.Popen[str]:

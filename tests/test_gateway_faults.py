@@ -766,7 +766,7 @@ def test_a_catalogue_that_is_exchanged_under_readers_goes_on_being_served(client
 
 
 def test_while_another_process_writes_the_catalogue_is_read_and_writers_come_back_later(client, server, monkeypatch):
-    monkeypatch.setattr("llmrec.gateway.api.HELD_UP", 0.5)
+    monkeypatch.setattr(server.gateway, "held_up", 0.5)
     with FileLock(server.gateway.desk.index.store.folder / "writer.lock"):
         began = time.monotonic()
         answer = client.put("/v1/items/new", json={"title": "x"})

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -64,7 +64,7 @@ class Shop:
         return "done"
 
     async def stream(self, pieces: int) -> StreamingResponse:
-        async def written() -> AsyncIterator[str]:
+        async def written() -> AsyncGenerator[str]:
             try:
                 for number in range(pieces):
                     yield f"data: {number}\n\n"
@@ -75,7 +75,7 @@ class Shop:
         return StreamingResponse(written(), media_type="text/event-stream")
 
     async def flood(self) -> StreamingResponse:
-        async def written() -> AsyncIterator[bytes]:
+        async def written() -> AsyncGenerator[bytes]:
             while True:
                 yield b"x" * 100_000
 

@@ -21,11 +21,14 @@ def wheel(tmp_path_factory, root) -> Path:
     return next(out.glob("*.whl"))
 
 
-def test_the_wheel_holds_llmrec_alone_with_its_pages(wheel):
+def test_the_wheel_holds_llmrec_alone_with_its_pages(wheel, root):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"llmrec", f"llmrec-{__version__}.dist-info"}
     assert "llmrec/pages/preview.html" in names
     assert "llmrec/py.typed" in names
+    shop = {path.name for path in (root / "llmrec" / "pages" / "shop").iterdir()}
+    assert {"index.html", "app.js", "base.css"} <= shop
+    assert {f"llmrec/pages/shop/{name}" for name in shop} <= set(names)
 
 
 def test_the_wheel_is_imported_and_answers_in_an_empty_environment(wheel, tmp_path):

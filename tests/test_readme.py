@@ -8,7 +8,7 @@ import shell
 
 @pytest.mark.parametrize("path", shell.pages(), ids=lambda path: path.name)
 def test_links_and_pictures_lead_to_files(path):
-    for link in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+    for link in re.findall(r'(?:\]\(|src=")([^)#\s"]+)', path.read_text()):
         if not link.startswith(("http://", "https://")):
             assert (path.parent / link).exists(), f"{path.name} links to {link}"
 

@@ -1,6 +1,6 @@
 """What an engine does: log-probabilities of chosen tokens behind a prompt, and a text that goes on from it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,12 +34,16 @@ class Engine(Protocol):
         """Log-probabilities of these tokens as the next one, over the whole vocabulary."""
         ...
 
-    def write(self, prompt: Prompt, *, longest: int, temperature: float = 0.0) -> AsyncIterator[str]:
+    def write(self, prompt: Prompt, *, longest: int, temperature: float = 0.0) -> AsyncGenerator[str]:
         """The text that follows, piece by piece. Closing it early ends the work behind it."""
         ...
 
     async def ready(self) -> bool:
         """Whether it answers at all."""
+        ...
+
+    async def counters(self) -> Mapping[str, float]:
+        """What it counts by itself, under vLLM's names; nothing where it counts nothing."""
         ...
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -17,6 +17,8 @@ from llmrec.pictures import suffix
 
 AT_MOST = 120  # token ids that one request may ask for; vLLM takes 128
 CONNECTING = 2.0  # seconds
+END = "[DONE]"
+"""What vLLM says behind the last word of a stream."""
 WAITING = 60.0
 ODD = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 """What reading an answer raises that is not of the form that was agreed on."""
@@ -45,7 +47,7 @@ class OpenAIEngine:
         rest = await asyncio.gather(*(self._logprobs(prompt, one) for one in some[1:]))  # the prompt is cached by now
         return [value for found in (first, *rest) for value in found]
 
-    async def write(self, prompt: Prompt, *, longest: int, temperature: float = 0.0) -> AsyncIterator[str]:
+    async def write(self, prompt: Prompt, *, longest: int, temperature: float = 0.0) -> AsyncGenerator[str]:
         """The text that follows, as vLLM streams it; each next word has to come within the engine's seconds.
 
         HTTP's own limit is for each read: a server that sends a byte a second would never meet it.
@@ -70,6 +72,8 @@ class OpenAIEngine:
                     async with asyncio.timeout_at(until):
                         line = await anext(lines, None)
                     if line is None:
+                        raise EngineDown("vLLM's stream ended before its end")
+                    if line.startswith("data:") and line.endswith(END):
                         break
                     if text := _said(line):
                         yield text
@@ -148,7 +152,7 @@ class OpenAIEngine:
 
 def _said(line: str) -> str:
     """The text in one line of a stream; most have one, some none."""
-    if not line.startswith("data:") or line.endswith("[DONE]"):
+    if not line.startswith("data:"):
         return ""
     try:
         told = json.loads(line[5:])

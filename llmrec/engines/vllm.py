@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from llmrec.environment import ending_with_us
 from llmrec.errors import InputError, LlmrecError
 from llmrec.progress import Progress
 
@@ -30,14 +30,6 @@ NEEDED: Mapping[str, Any] = {
 """What llmrec's own requests rely on, whatever else is set."""
 PLAIN: Mapping[str, Any] = {"enforce-eager": True, "max-num-seqs": 8}
 """For a short while, as to verify a merged model: up in half the time."""
-
-WITH_PARENT = """
-import ctypes, os, signal, sys
-PR_SET_PDEATHSIG = 1
-ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-"""
-"""Has the system end a process when the one that started it is gone, however it went; it outlives the exec."""
 
 
 def installed() -> bool:
@@ -71,9 +63,7 @@ class Vllm:
         self.folder, self.log, self.port = folder, log, port or free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         # The `vllm` command of the CPU package does not start; the module does.
-        module = ["-m", "vllm.entrypoints.openai.api_server"]
-        start = [sys.executable, *module] if sys.platform != "linux" else [sys.executable, "-c", WITH_PARENT, *module]
-        self._command = [*start, "--model", str(folder)]
+        self._command = [*ending_with_us("-m", "vllm.entrypoints.openai.api_server"), "--model", str(folder)]
         self._command += options({**(arguments or {}), **NEEDED, "port": self.port})
         self._environment = {"VLLM_CPU_KVCACHE_SPACE": "1", **os.environ, **QUIET, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None

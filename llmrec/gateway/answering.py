@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
@@ -64,7 +64,7 @@ def shown(entry: Entry, place: Place | None = None, reason: str | None = None) -
         "brand": entry.fields.get("brand"),
         "price": entry.fields.get("price"),
         "categories": entry.fields.get("categories") or [],
-        "picture": f"/v1/items/{_quoted(entry.item)}/picture" if entry.image else None,
+        "picture": f"/v1/items/{quote(entry.item, safe='')}/picture" if entry.image else None,
     }
     if place is not None:
         found["score"] = place.score
@@ -76,7 +76,7 @@ def shown(entry: Entry, place: Place | None = None, reason: str | None = None) -
 
 async def answer(
     asked: Asked, known: Known, desk: Desk, pictures: Sequence[bytes] = ()
-) -> tuple[Told, AsyncIterator[str]]:
+) -> tuple[Told, AsyncGenerator[str]]:
     """What to say to a turn: the items at once, the words as they are written.
 
     What has to be known before the first word is found out here, so that an error is an error and no broken stream.
@@ -104,7 +104,7 @@ async def answer(
     return told, _list(wanted, ranked, entries, reasons, known, desk, asked)
 
 
-async def of_tools(found: Sequence[str], text: str, known: Known, desk: Desk) -> tuple[Told, AsyncIterator[str]]:
+async def of_tools(found: Sequence[str], text: str, known: Known, desk: Desk) -> tuple[Told, AsyncGenerator[str]]:
     """What to say of the results of tools: the items that they hold, and the text of one that explains."""
     entries = desk.book.get(list(dict.fromkeys(found))[:MOST])
     told = Told("tools")
@@ -128,7 +128,7 @@ async def _list(
     known: Known,
     desk: Desk,
     asked: Asked,
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     if ranked.empty:
         yield f"{ranked.empty} Ask for something wider, and I look again."
         return
@@ -151,7 +151,7 @@ async def _list(
         yield ("”" if begun else "") + f"\n\n{SILENT}"
 
 
-async def _of_items(asked: Asked, known: Known, desk: Desk) -> tuple[Told, AsyncIterator[str]]:
+async def _of_items(asked: Asked, known: Known, desk: Desk) -> tuple[Told, AsyncGenerator[str]]:
     """Why items fit, or which of them fits better."""
     entries = desk.book.get(asked.items)
     some = [entries[item] for item in asked.items if item in entries][:EXPLAINED]
@@ -164,7 +164,7 @@ async def _of_items(asked: Asked, known: Known, desk: Desk) -> tuple[Told, Async
     return told, _after(first, words)
 
 
-async def _explained(some: Sequence[Entry], known: Known, desk: Desk) -> AsyncIterator[str]:
+async def _explained(some: Sequence[Entry], known: Known, desk: Desk) -> AsyncGenerator[str]:
     await desk.awake()
     for number, entry in enumerate(some):
         yield ("\n\n" if number else "") + f"{bold(entry)}: {desk.because(known.taken, entry)}. "
@@ -174,7 +174,9 @@ async def _explained(some: Sequence[Entry], known: Known, desk: Desk) -> AsyncIt
         yield "”"
 
 
-async def _compared(some: Sequence[Entry], places: Mapping[str, Place], known: Known, desk: Desk) -> AsyncIterator[str]:
+async def _compared(
+    some: Sequence[Entry], places: Mapping[str, Place], known: Known, desk: Desk
+) -> AsyncGenerator[str]:
     scored = [entry for entry in some if entry.item in places]
     await desk.awake()
     for number, entry in enumerate(some):
@@ -215,17 +217,17 @@ def _price(entry: Entry) -> str:
     return "" if price is None else f" ({price:,.2f})"
 
 
-async def _lines(lines: Sequence[str]) -> AsyncIterator[str]:
+async def _lines(lines: Sequence[str]) -> AsyncGenerator[str]:
     for line in lines:
         yield line
 
 
-async def _plain(text: str) -> AsyncIterator[str]:
+async def _plain(text: str) -> AsyncGenerator[str]:
     for word in re.findall(r"\S+\s*", text):
         yield word
 
 
-async def spaced(sentences: AsyncIterator[str]) -> AsyncIterator[str]:
+async def spaced(sentences: AsyncGenerator[str]) -> AsyncGenerator[str]:
     """Sentences with a blank between them."""
     first = True
     async for sentence in sentences:
@@ -233,11 +235,7 @@ async def spaced(sentences: AsyncIterator[str]) -> AsyncIterator[str]:
         first = False
 
 
-async def _after(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _after(first: str, rest: AsyncGenerator[str]) -> AsyncGenerator[str]:
     yield first
     async for piece in rest:
         yield piece
-
-
-def _quoted(item: str) -> str:
-    return quote(item, safe="")

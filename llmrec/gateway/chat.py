@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,6 @@ from llmrec.gateway.wire import MOST_PICTURES, ChatRequest, checked_address, pic
 EXTRA = "llmrec"
 """The documented extra field of a message: its items, and how they were found."""
 FORM = "tools.function.parameters"
-DONE = "data: [DONE]\n\n"
 
 
 @dataclass
@@ -29,14 +28,14 @@ class Reply:
     """An answer before it has a form: its words come piece by piece, cut where the client wants them to end."""
 
     told: Told
-    words: AsyncIterator[str]
+    words: AsyncGenerator[str]
     calls: Sequence[dict[str, Any]] | None = None
     finish: str = "stop"
     said: str = ""
     form: Mapping[str, Any] | None = None
     """A function of the client's own that has to be called: the answer fills its arguments."""
 
-    async def pieces(self, count: Any, longest: int | None, stops: Sequence[str]) -> AsyncIterator[str]:
+    async def pieces(self, count: Any, longest: int | None, stops: Sequence[str]) -> AsyncGenerator[str]:
         """The words up to the first stop, or to so many tokens."""
         hold = max((len(stop) for stop in stops), default=0)
         waiting = ""
@@ -124,29 +123,25 @@ def in_one_piece(request: ChatRequest, made: Reply) -> bool:
     return bool(made.calls or made.form) or asked.get("type", "text") != "text"
 
 
-async def streamed(request: ChatRequest, made: Reply, model: str, desk: Desk) -> AsyncIterator[str]:
-    """An answer as server-sent events; what goes wrong on the way is an event of its own, and the last one."""
+async def streamed(request: ChatRequest, made: Reply, model: str, desk: Desk) -> AsyncGenerator[dict[str, Any]]:
+    """An answer as chunks, the first of which holds its items."""
     head = {
         "id": f"chatcmpl-{secrets.token_hex(12)}",
         "object": "chat.completion.chunk",
         "created": int(time.time()),
         "model": model,
     }
-    try:
-        yield _chunk(head, {"role": "assistant", "content": "", EXTRA: made.told.content()})
-        async for piece in made.pieces(desk.served.count, _longest(request), _stops(request)):
-            yield _chunk(head, {"content": piece})
-        yield _chunk(head, {}, made.finish)
-        if _counts(request):
-            usage = await asyncio.to_thread(_usage, request, made, desk)
-            yield event({**head, "choices": [], "usage": usage})
-        yield DONE
-    except Exception as error:  # the status is out already: the client is told in the stream
-        yield event(faults.in_stream(error))
+    yield _chunk(head, {"role": "assistant", "content": "", EXTRA: made.told.content()})
+    async for piece in made.pieces(desk.served.count, _longest(request), _stops(request)):
+        yield _chunk(head, {"content": piece})
+    yield _chunk(head, {}, made.finish)
+    if _counts(request):
+        usage = await asyncio.to_thread(_usage, request, made, desk)
+        yield {**head, "choices": [], "usage": usage}
 
 
-async def told_at_once(request: ChatRequest, told: Mapping[str, Any]) -> AsyncIterator[str]:
-    """An answer that is there in one piece, as server-sent events."""
+async def told_at_once(request: ChatRequest, told: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+    """An answer that is there in one piece, as chunks."""
     head = {key: told[key] for key in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
     (choice,) = told["choices"]
     delta = dict(choice["message"])
@@ -155,22 +150,16 @@ async def told_at_once(request: ChatRequest, told: Mapping[str, Any]) -> AsyncIt
     yield _chunk(head, delta)
     yield _chunk(head, {}, choice["finish_reason"])
     if _counts(request):
-        yield event({**head, "choices": [], "usage": told["usage"]})
-    yield DONE
+        yield {**head, "choices": [], "usage": told["usage"]}
 
 
-def _chunk(head: Mapping[str, Any], delta: Mapping[str, Any], finish: str | None = None) -> str:
+def _chunk(head: Mapping[str, Any], delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
     choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
-    return event({**head, "choices": choices})
+    return {**head, "choices": choices}
 
 
 def _counts(request: ChatRequest) -> bool:
     return bool((request.stream_options or {}).get("include_usage"))
-
-
-def event(content: Mapping[str, Any]) -> str:
-    """One server-sent event."""
-    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
 
 
 def _results(messages: Sequence[Mapping[str, Any]], names: Names) -> tuple[list[str], str]:
@@ -242,6 +231,6 @@ def _usage(request: ChatRequest, made: Reply, desk: Desk) -> dict[str, int]:
     return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
 
 
-async def _nothing() -> AsyncIterator[str]:
+async def _nothing() -> AsyncGenerator[str]:
     return
     yield ""

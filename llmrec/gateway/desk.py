@@ -4,7 +4,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,7 +123,7 @@ class Desk:
             self.note(stage, value)
         return Ranked(places[: wanted.count], len(hits.items), cold, fallback, seconds=seconds)
 
-    async def explain(self, history: Sequence[str], entry: Entry) -> AsyncIterator[str]:
+    async def explain(self, history: Sequence[str], entry: Entry) -> AsyncGenerator[str]:
         """Sentences on why an item fits, each as soon as it is whole; none names a feature that nobody knows of it.
 
         A sentence that does is left out. Where none is left it is asked again, and after some tries what reviewers
@@ -131,22 +131,25 @@ class Desk:
         """
         prompt = await asyncio.to_thread(self._explaining, history, entry)
         features, sayable = self.served.features, self.served.sayable(entry)
+
+        def may_be_said(sentence: str) -> bool:
+            return bool(sentence.strip() and not names_item(sentence) and features.kept(sentence, sayable))
+
         said, until = False, time.monotonic() + ENOUGH
         for attempt in range(TRIES):
             text = ""
             pieces = self.engine.write(prompt, longest=LONGEST, temperature=WARMTH if attempt else 0.0)
-            async with aclosing(pieces) as opened:  # type: ignore[type-var]
+            async with aclosing(pieces) as opened:
                 async for piece in opened:
                     text += piece
                     *whole, text = SENTENCE.split(text)
                     for sentence in whole:
-                        if sentence.strip() and not names_item(sentence) and features.kept(sentence, sayable):
+                        if may_be_said(sentence):
                             said = True
                             yield sentence.strip()
                     if time.monotonic() > until:
                         break
-            whole_end = text.strip()[-1:] in (".", "!", "?", "…")
-            if whole_end and not names_item(text) and features.kept(text, sayable):
+            if text.strip()[-1:] in (".", "!", "?", "…") and may_be_said(text):
                 said = True
                 yield text.strip()
             if said:
@@ -180,14 +183,17 @@ class Desk:
         if not await self.engine.ready():
             raise EngineDown("The engine does not answer")
 
-    async def warm(self) -> None:
-        """Ask everything once, so that nobody waits for what is loaded or compiled at the first time."""
-        for begin in range(0, min(KEPT, len(self.index.items)), 1_000):  # the store takes milliseconds for each look
-            some = self.index.popular(begin + 1_000).items[begin:]
-            await asyncio.to_thread(self.book.get, some)
-        items = self.index.items.to_list()[: self.first]
+    async def read_ahead(self) -> None:
+        """Look at what is asked for most, so that nobody waits for what is loaded at the first time."""
+        popular = self.index.popular(min(KEPT, len(self.index.items))).items
+        for begin in range(0, len(popular), 1_000):  # the store takes milliseconds for each look
+            await asyncio.to_thread(self.book.get, popular[begin : begin + 1_000])
         await asyncio.to_thread(self.index.search, "something for the evening", 5)
-        await asyncio.to_thread(self.index.candidates, items[:3])
+        await asyncio.to_thread(self.index.candidates, popular[:3])
+
+    async def warm(self) -> None:
+        """Ask the engine once for all that it does: it compiles at the first time."""
+        items = self.index.items.to_list()[: self.first]
         tokens = [token for item in items if (token := self.served.token(item)) is not None]
         await self.engine.logprobs(self.served.ranking(items[:20]), tokens)
         entry = (await asyncio.to_thread(self.book.get, items[:1]))[items[0]]

@@ -62,8 +62,7 @@ class Metrics:
         self._engine.set(float(await engine.ready()))
         self._work.set(load.at_work)
         self._line.set(load.waiting)
-        counters = getattr(engine, "counters", None)
-        found = await counters() if counters else {}
+        found = await engine.counters()
         self._asked.set(found.get("vllm:prefix_cache_queries_total", 0.0))
         self._cached.set(found.get("vllm:prefix_cache_hits_total", 0.0))
 

@@ -1,9 +1,9 @@
 """A merged model as the gateway sees it: its prompts as tokens, without its weights, which an engine holds."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from llmrec.engines.engine import Prompt
 from llmrec.errors import InputError
 from llmrec.features import Features
 from llmrec.gateway.book import Entry
+from llmrec.gateway.grid import grid
 from llmrec.gateway.names import stem
 from llmrec.lexicon import StockWords, read_words
 from llmrec.prompts import PICTURE, Prompts, Template
 from llmrec.retrieval.reranking import Weights
-from llmrec.script import Script
+from llmrec.script import Script, picture_token
 from llmrec.shelf import WORD, numbered
 
 MANIFEST, PROMPTS, CONFIG = "manifest.json", "prompts", "config.json"
@@ -35,7 +36,10 @@ class Served:
 
     folder: Path
     manifest: Mapping[str, Any] = field(repr=False)
+    config: Mapping[str, Any] = field(repr=False)
     words: StockWords = field(repr=False)
+    codes: Mapping[str, int] = field(repr=False)
+    """The number of each item that has a word."""
     prompts: Prompts = field(repr=False)
     script: Script = field(repr=False)
     shown: int
@@ -54,23 +58,29 @@ class Served:
             raise InputError(f"{folder} is a {manifest.get('kind')}, not a merged model. {REMEDY}")
         words = read_words(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        shown = _picture_token(folder)
+        config = read_json(folder, CONFIG, kind="a merged model", remedy=REMEDY)
+        shown = picture_token(config.get)
+        if shown is None:
+            raise InputError(f"{folder / CONFIG} names no picture token. {REMEDY}")
         script = Script(tokenizer, tokenizer, first=words.first, picture=lambda _: [shown])
-        codes = {item: code for code, item in enumerate(words.ids) if item}
-        features = Features.load(folder, codes)
+        codes = words.codes()
         return cls(
-            folder, manifest, words, Prompts.load(folder / PROMPTS), script, shown, features, Weights.load(folder)
+            folder,
+            manifest,
+            config,
+            words,
+            codes,
+            Prompts.load(folder / PROMPTS),
+            script,
+            shown,
+            Features.load(folder, codes),
+            Weights.load(folder),
         )
 
     @property
     def domain(self) -> str:
         """What the catalogue is called in prompts."""
         return str(self.manifest["dataset"]["name"])
-
-    @cached_property
-    def codes(self) -> dict[str, int]:
-        """The number of each item that has a word."""
-        return {item: code for code, item in enumerate(self.words.ids) if item}
 
     @cached_property
     def longest(self) -> int:
@@ -80,8 +90,7 @@ class Served:
     @cached_property
     def length(self) -> int:
         """How many tokens the model reads at most."""
-        config = json.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
-        found = config.get("text_config", config).get("max_position_embeddings", 2048)
+        found = self.config.get("text_config", self.config).get("max_position_embeddings", 2048)
         return min(int(found), LENGTH)
 
     def token(self, item: str) -> int | None:
@@ -92,6 +101,20 @@ class Served:
     def ranking(self, history: Sequence[str]) -> Prompt:
         """A history whose next item is asked for; all items are scored at the one position behind it."""
         return Prompt(tuple(self.script.history(self._walk, self.domain, self._known(history)).tokens))
+
+    def line(self, history: Sequence[str]) -> list[tuple[str, str | None]]:
+        """What `ranking` writes, piece by piece: words alone, or an item as one word."""
+        found: list[tuple[str, str | None]] = []
+        for item, group in groupby(self.ranking(history).tokens, self._of_token):
+            tokens = list(group)
+            text = "" if item else self.script.tokenizer.decode(tokens, skip_special_tokens=True)
+            found += [(text, item)] * (len(tokens) if item else bool(text.strip()))
+        return found
+
+    @cached_property
+    def grid(self) -> dict[str, Any] | None:
+        """The parts that a picture is cut into; None where that depends on the picture."""
+        return grid(self.folder, self.config)
 
     def explaining(self, history: Sequence[str], entry: Entry, picture: bytes | None = None) -> Prompt:
         """A prompt for why an item fits somebody, with its line, its picture and what is known of it."""
@@ -141,6 +164,11 @@ class Served:
         agreed = set(self.agreed(item))
         return [word for word in self.features.taste(self._known(history), LISTED) if word in agreed]
 
+    def _of_token(self, token: int) -> str | None:
+        """The item that a token is the word of."""
+        code = token - self.words.first
+        return self.words.ids[code] or None if 0 <= code < len(self.words.ids) else None
+
     def _known(self, history: Sequence[str]) -> list[int]:
         """The newest items of a history that have words, oldest first."""
         return [self.codes[item] for item in history if item in self.codes][-self.longest :]
@@ -156,12 +184,3 @@ class Served:
         if not fit:
             raise InputError(f"{self.folder / PROMPTS} has no wording of {EXPLANATION} that needs no hint. Add one")
         return max(fit, key=lambda template: len(template.needs))
-
-
-def _picture_token(folder: Path) -> int:
-    """The token that stands for a picture."""
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    for name in ("image_token_id", "image_token_index"):
-        if config.get(name) is not None:
-            return int(config[name])
-    raise InputError(f"{folder / CONFIG} names no picture token. {REMEDY}")

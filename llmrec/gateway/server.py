@@ -6,8 +6,6 @@ import json
 import logging
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +19,7 @@ from llmrec.engines.served import OpenAIEngine
 from llmrec.environment import device_for
 from llmrec.errors import InputError
 from llmrec.gateway.access import Keys
-from llmrec.gateway.api import Gateway, make_app
+from llmrec.gateway.api import make_app
 from llmrec.gateway.book import Book
 from llmrec.gateway.desk import Desk
 from llmrec.gateway.events import Events
@@ -29,6 +27,7 @@ from llmrec.gateway.model import Served
 from llmrec.gateway.names import Names
 from llmrec.gateway.people import People
 from llmrec.gateway.settings import ServeRecipe
+from llmrec.gateway.state import Gateway
 from llmrec.retrieval.index import Index
 
 log = logging.getLogger(__name__)
@@ -94,11 +93,18 @@ def _serve(
     engine, process = make_engine(served, recipe, state)
     gateway = open_gateway(served, opened, engine, keys, recipe, state)
     supervisor = Supervisor(process) if process else None
+    if process:
+        import torch
+
+        torch.set_num_threads(1)  # the cores are vLLM's
 
     def settled() -> None:
         gc.collect()
         gc.freeze()  # a collection over a whole catalogue would hold up whoever asks just then
-        told(f"ready: http://{recipe.host}:{port.getsockname()[1]}/v1 serves the model {recipe.name!r}")
+        address = f"http://{recipe.host}:{port.getsockname()[1]}"
+        told(
+            f"ready: {address}/v1 serves the model {recipe.name!r}" + (f"; a page to look at: {address}" * recipe.page)
+        )
 
     app = make_app(gateway, supervisor.begin if supervisor else None, settled)
     config = uvicorn.Config(
@@ -148,8 +154,10 @@ def make_engine(served: Served, recipe: ServeRecipe, state: Path) -> tuple[Engin
         arguments["max-model-len"] = min(served.length, int(arguments.get("max-model-len") or served.length))
         environment = arguments.pop("environment", None)
         if arguments.get("dtype", "auto") == "auto" and device_for(recipe.device) == "cpu":
+            from llmrec.modeling.base import dtype_name
+
             # vLLM would take the weights' own, and bfloat16 is five times slower where a CPU has no part for it.
-            arguments["dtype"] = fastest_on_cpu()
+            arguments["dtype"] = dtype_name("auto", "cpu")
         process = vllm.Vllm(
             served.folder.resolve(),
             log=state / "vllm.log",
@@ -161,13 +169,6 @@ def make_engine(served: Served, recipe: ServeRecipe, state: Path) -> tuple[Engin
     from llmrec.modeling.local import LocalEngine
 
     return LocalEngine(served.folder, device=device_for(recipe.device)), None
-
-
-def fastest_on_cpu() -> str:
-    """The type that this machine's processor multiplies fastest: tried in a process that is gone afterwards."""
-    code = "from llmrec.modeling.base import dtype_for; print(dtype_for('auto', 'cpu'))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.strip().removeprefix("torch.")
 
 
 def open_gateway(served: Served, index: Index, engine: Engine, keys: Keys, recipe: ServeRecipe, state: Path) -> Gateway:
@@ -192,6 +193,7 @@ def open_gateway(served: Served, index: Index, engine: Engine, keys: Keys, recip
         names,
         model=recipe.name,
         limits=recipe.limits,
+        page=recipe.page,
         position=position,
     )
 
@@ -252,8 +254,3 @@ def log_as_json() -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("llmrec").setLevel(logging.INFO)
-
-
-def print_flushed(text: str) -> None:
-    """Say it at once, also into a pipe."""
-    print(text, file=sys.stdout, flush=True)

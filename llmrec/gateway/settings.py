@@ -44,6 +44,8 @@ class ServeRecipe:
     """The dataset that the index was made of, if it was moved."""
     state: Path | None = None
     """A folder for events, uploaded pictures and vLLM's log; by default INDEX.gateway beside the index."""
+    page: bool = True
+    """Whether a page for people is served at `/`; what it asks for needs keys where there are some."""
     limits: Limits = field(default_factory=Limits)
     """What is taken from anybody."""
 

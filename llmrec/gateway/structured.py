@@ -38,12 +38,14 @@ class _Root:
     """A whole schema, and how many more steps may be spent on it."""
 
     schema: Schema
+    asking: str
+    """Where in the request it stands."""
     left: int = MOST_STEPS
 
     def step(self) -> None:
         self.left -= 1
         if self.left < 0:
-            raise _refused("unfolds too far. Send a plainer one")
+            raise _refused(f"The schema of {self.asking} unfolds too far. Send a plainer one", self.asking)
 
 
 class _Lacking(Exception):
@@ -64,7 +66,7 @@ def filled(schema: Schema, told: Mapping[str, Any], text: str, asking: str) -> A
     items = _items(told)
     answer = {"text": text, "count": len(items), "cold": told["cold"], "fallback": told["fallback"], "items": items}
     try:
-        found = _filled(schema, _Root(schema), answer, "answer", 0)
+        found = _filled(schema, _Root(schema, asking), answer, "answer", 0)
         _validate(found, schema, asking)
     except _Lacking as error:
         raise Refusal(
@@ -76,7 +78,7 @@ def filled(schema: Schema, told: Mapping[str, Any], text: str, asking: str) -> A
     except Refusal:
         raise
     except Exception as error:  # whatever readers raise where a reference leads to what is no schema
-        raise _refused("is no JSON schema that can be followed") from error
+        raise _refused(f"The schema of {asking} cannot be followed", asking) from error
     return found
 
 
@@ -101,18 +103,18 @@ def checked(schema: Any, where: str) -> Schema:
     if not isinstance(schema, Mapping):
         raise Refusal(422, f"{where} is missing", param=where)
     if len(json.dumps(schema)) > 50_000:
-        raise _refused("is longer than 50,000 characters", 413, where)
+        raise _refused(f"{where} is longer than 50,000 characters", where, 413)
     if any(not reference.startswith("#") for reference in _references(schema)):
-        raise _refused("refers to another document. Put what it needs under $defs", where=where)
+        raise _refused(f"{where} refers to another document. Put what it needs under $defs", where)
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except (jsonschema.SchemaError, RecursionError) as error:
-        raise _refused("is no JSON schema", where=where) from error
+        raise _refused(f"{where} is no JSON schema", where) from error
     return schema
 
 
-def _refused(why: str, status: int = 422, where: str = "response_format.json_schema.schema") -> Refusal:
-    return Refusal(status, f"{where} {why}", param=where)
+def _refused(why: str, where: str, status: int = 422) -> Refusal:
+    return Refusal(status, why, param=where)
 
 
 def _references(schema: Any) -> Iterator[str]:
@@ -237,7 +239,7 @@ def _validate(found: Any, schema: Schema, asking: str) -> None:
     import jsonschema
     from referencing import Registry
 
-    root = _Root(schema)
+    root = _Root(schema, asking)
 
     def counted(keyword: Callable[..., Any]) -> Callable[..., Any]:
         def checked(*arguments: Any) -> Any:

@@ -181,6 +181,8 @@ class ChatRequest(BaseModel):
         description="The conversation so far; nothing else of it is kept. The last message is a user's or a tool's."
     )
     user: Id | None = Field(None, description="The person; their history is looked up.")
+    history: Ids | None = Field(None, description="Not OpenAI's: items that were taken, oldest first, as elsewhere.")
+    exclude: Ids = Field([], description="Not OpenAI's: items that are not wanted.")
     stream: bool = Field(False, description="Server-sent events.")
     stream_options: dict[str, Any] | None = Field(None, description="include_usage sends a last chunk with usage.")
     n: int | None = Field(None, ge=1, le=1, description="One answer.")

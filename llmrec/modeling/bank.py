@@ -20,6 +20,7 @@ import polars as pl
 from llmrec.errors import InputError
 from llmrec.modeling.album import Album
 from llmrec.modeling.gloss import fit_gloss
+from llmrec.modeling.kinds import EYES, KINDS, TOLD
 from llmrec.progress import Progress
 from llmrec.retrieval.index import Index, stored
 from llmrec.said import Said
@@ -27,9 +28,6 @@ from llmrec.splits import TRAIN, Split
 
 Floats = npt.NDArray[np.float32]
 
-TOLD = "told"
-EYES = ("picture", "sight")
-KINDS = (*EYES, TOLD, "text", "collaborative", "popularity")
 GLOSS = "gloss"
 FILE, ITEMS = "bank.safetensors", "items.parquet"
 

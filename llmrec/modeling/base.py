@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from llmrec.errors import InputError
+from llmrec.script import picture_token
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +35,9 @@ class Base:
     @property
     def picture_token(self) -> int:
         """The id that stands once for each visual token of a picture."""
-        config = self.model.config
-        for name in ("image_token_id", "image_token_index"):
-            found = getattr(config, name, None)
-            if found is not None:
-                return int(found)
+        found = picture_token(lambda name: getattr(self.model.config, name, None))
+        if found is not None:
+            return found
         raise InputError(f"{self.name} names no picture token in its config. Take another model")
 
     @property
@@ -123,6 +122,11 @@ def dtype_for(dtype: Dtype, device: str) -> torch.dtype:
     if device.startswith("cuda"):
         return torch.bfloat16
     return min((torch.bfloat16, torch.float32), key=_seconds)
+
+
+def dtype_name(dtype: Dtype, device: str) -> str:
+    """The same as vLLM and a manifest call it."""
+    return str(dtype_for(dtype, device)).removeprefix("torch.")
 
 
 def _seconds(dtype: torch.dtype) -> float:

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class LocalEngine:
         """Log-probabilities of these tokens as the next one."""
         return await asyncio.to_thread(self._logprobs, prompt, list(tokens))
 
-    async def write(self, prompt: Prompt, *, longest: int, temperature: float = 0.0) -> AsyncIterator[str]:
+    async def write(self, prompt: Prompt, *, longest: int, temperature: float = 0.0) -> AsyncGenerator[str]:
         """The text that follows; whoever stops listening stops the model after its next word."""
         loop, pieces = asyncio.get_running_loop(), asyncio.Queue[str | Exception | None]()
         left = threading.Event()
@@ -60,6 +60,10 @@ class LocalEngine:
     async def ready(self) -> bool:
         """It is ready as soon as it is there."""
         return True
+
+    async def counters(self) -> dict[str, float]:
+        """It counts nothing."""
+        return {}
 
     async def close(self) -> None:
         """Wait for whoever is being answered."""

@@ -99,7 +99,7 @@ def refresh_words(
         read, write = file.get_tensor(tables.read), file.get_tensor(tables.write)
     _check(ids, inputs, outputs, width=read.shape[1])
     words = tables.words
-    numbers = {item: number for number, item in enumerate(words.ids) if item}
+    numbers = words.codes()
     unknown = [item for item in removed if item not in numbers]
     if unknown:
         raise InputError(f"{folder} has no item {unknown[0]!r}, so it cannot be removed. Check the ids")

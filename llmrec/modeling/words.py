@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from llmrec.modeling.bank import EYES, KINDS, TOLD, Bank
+from llmrec.modeling.bank import Bank
+from llmrec.modeling.kinds import EYES, KINDS, TOLD
 
 
 class ItemWords(nn.Module):

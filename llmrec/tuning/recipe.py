@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from llmrec.errors import ConfigError
 from llmrec.examples import ExampleRecipe
-from llmrec.modeling.bank import KINDS
+from llmrec.modeling.kinds import KINDS
 
 
 @dataclass(frozen=True)

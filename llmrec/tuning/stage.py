@@ -18,8 +18,9 @@ from llmrec.features import FILE as FEATURES
 from llmrec.metrics import gains
 from llmrec.modeling.adapters import language_model
 from llmrec.modeling.album import Album
-from llmrec.modeling.bank import FILE, ITEMS, TOLD, make_bank
+from llmrec.modeling.bank import FILE, ITEMS, make_bank
 from llmrec.modeling.base import load_base
+from llmrec.modeling.kinds import TOLD
 from llmrec.modeling.light import FILE as READER
 from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress

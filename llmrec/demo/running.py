@@ -1,0 +1,171 @@
+"""Runs stages one after the other, each as a process of its own; what is made stays, what was stopped goes on."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from llmrec.artifact import read_json, write_json
+from llmrec.demo.stages import ROOT, Stage
+from llmrec.environment import ending_with_us
+from llmrec.errors import InputError, LlmrecError
+from llmrec.progress import OFTEN
+
+JOURNAL, LOGS, LOCK = "demo.json", "logs", "demo.lock"
+LOOK = 0.2  # seconds between two looks at a stage
+ENDING = 20.0  # seconds that a stage has to end when it is stopped
+LAST = 4_096  # bytes of a log that tell how far it is
+STEPS = re.compile(r"(\d+)/(\d+) \[")
+COUNTED = re.compile(r"^([^:]{3,60}): ([\d,]+)(?: of ([\d,]+))?$")
+
+
+@dataclass
+class Doing:
+    """A stage as somebody who looks on sees it."""
+
+    stage: Stage
+    state: str = "waits"
+    """waits, kept, runs, done or failed"""
+    minutes: float = 0.0
+    far: str = ""
+    """How far it is, in words."""
+
+
+@dataclass
+class Journal:
+    """What was run in a folder, with which settings, and how long it took."""
+
+    folder: Path
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Journal":
+        """Read it, or begin one."""
+        if not (folder / JOURNAL).is_file():
+            return cls(folder)
+        told = read_json(folder, JOURNAL, kind="a demonstration", remedy=f"Remove {folder} and begin anew")
+        return cls(folder, told["stages"])
+
+    def kept(self, stage: Stage) -> bool:
+        """Whether a stage is done; an error where it was done with other settings than these."""
+        before = self.stages.get(stage.name)
+        if before is not None and before["command"] != list(stage.command):
+            raise InputError(
+                f"{self.folder} was begun with other settings: {stage.name} was `{' '.join(before['command'])}` and is "
+                f"now `{' '.join(stage.command)}`. Give another --work, or remove that folder"
+            )
+        return stage.made.exists()
+
+    def note(self, stage: Stage, minutes: float | None) -> None:
+        """Note that a stage was begun, and once it is done how long it took."""
+        spent = self.stages.get(stage.name, {}).get("minutes", 0.0)
+        self.stages[stage.name] = {"command": list(stage.command), "minutes": round(spent + (minutes or 0.0), 3)}
+        write_json(self.folder / JOURNAL, {"stages": self.stages})
+
+    def minutes(self, stage: Stage) -> float:
+        """How long a stage took, all attempts together."""
+        return float(self.stages.get(stage.name, {}).get("minutes", 0.0))
+
+
+@contextmanager
+def alone(work: Path) -> Iterator[None]:
+    """Nobody else runs stages in that folder meanwhile."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        held = FileLock(work / LOCK).acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"Another demonstration is at work in {work}. Wait for it, or give another --work") from None
+    except OSError as error:
+        raise InputError(f"{work} cannot be written to ({error.strerror}). Give another --work") from error
+    with held:
+        yield
+
+
+def run_all(stages: Sequence[Stage], work: Path, show: Callable[[Sequence[Doing]], None]) -> list[Doing]:
+    """Run what is not there yet; `show` is called whenever something is to be seen."""
+    journal = Journal.open(work)
+    doing = [Doing(stage, "kept" if journal.kept(stage) else "waits", journal.minutes(stage)) for stage in stages]
+    for one in doing:
+        if one.state == "waits":
+            _run(one, work, journal, lambda: show(doing))
+        show(doing)
+    return doing
+
+
+def _run(one: Doing, work: Path, journal: Journal, show: Callable[[], None]) -> None:
+    log = work / LOGS / f"{one.stage.name}.log"
+    log.parent.mkdir(exist_ok=True)
+    journal.note(one.stage, None)
+    began, before = time.monotonic(), one.minutes
+    environment = {**os.environ, OFTEN: "1", "PYTHONUNBUFFERED": "1", "TERM": "dumb"}
+    with log.open("ab") as said:
+        start = log.stat().st_size
+        process = subprocess.Popen(
+            ending_with_us(*one.stage.command),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # a Ctrl-C is for us, who end it
+        )
+    one.state = "runs"
+    try:
+        while process.poll() is None:
+            one.minutes, one.far = before + (time.monotonic() - began) / 60, far(log, start)
+            show()
+            time.sleep(LOOK)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(ENDING)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        journal.note(one.stage, (time.monotonic() - began) / 60)
+    one.minutes, one.far = journal.minutes(one.stage), ""
+    if process.returncode or not one.stage.made.exists():
+        one.state = "failed"
+        show()
+        raise LlmrecError(
+            f"{one.stage.says} failed with {process.returncode}. The last of {log}:\n\n{ending(log, start)}\n\n"
+            "Once that is mended, the same command goes on from here"
+        )
+    one.state = "done"
+
+
+def far(log: Path, start: int = 0) -> str:
+    """How far a stage is, of the last line that says so."""
+    for line in reversed(_lines(log, start)):
+        if steps := STEPS.search(line):
+            return f"step {int(steps[1]):,} of {int(steps[2]):,}"
+        if counted := COUNTED.match(line):
+            what, done, total = counted.groups()
+            return f"{what}: {done}" + (f" of {total}" if total else "")
+    return ""
+
+
+def ending(log: Path, start: int = 0, lines: int = 12) -> str:
+    """The last lines of a log."""
+    return "\n".join(_lines(log, start)[-lines:])
+
+
+def _lines(log: Path, start: int) -> list[str]:
+    size = log.stat().st_size
+    with log.open("rb") as file:
+        file.seek(max(start, size - LAST))
+        text = file.read().decode(errors="replace")
+    return [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+
+
+def told(work: Path) -> Mapping[str, float]:
+    """How long each stage took in a folder, in minutes."""
+    return {name: float(one["minutes"]) for name, one in Journal.open(work).stages.items()}

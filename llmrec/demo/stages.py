@@ -1,0 +1,127 @@
+"""The stages from a shop to a model that ranks and explains, each a command of the product."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmrec.dataset import Dataset
+from llmrec.errors import InputError
+
+ROOT = Path(__file__).parent.parent.parent
+"""The checkout: builders and recipes lie beside the package."""
+LLMREC = ("-m", "llmrec")
+SFT = ("-m", "llmrec.sft")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command, and the file that is there once it is done."""
+
+    name: str
+    says: str
+    made: Path
+    command: tuple[str, ...]
+    """What Python is given."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a demonstration is: what each stage is told beside its recipe."""
+
+    shop: tuple[str, ...]
+    epochs: int
+    """Of the tower; with more pictures than the drawn shop has, as many as `looks` allows."""
+    looks: int
+    index: tuple[str, ...] = ()
+    tuning: tuple[str, ...] = ()
+    merging: tuple[str, ...] = ()
+    evaluation: tuple[str, ...] = ()
+
+
+WHOLE = Scale(
+    shop=("--size", "small"),
+    epochs=40,
+    looks=60_000,
+    tuning=("walks.passes=3", "talks.count=120"),
+    merging=("--people", "400"),
+    evaluation=("--limit", "300"),
+)
+QUICK = Scale(
+    shop=("--items", "400", "--users", "600", "--interactions", "8000", "--picture-size", "160"),
+    epochs=40,
+    looks=16_000,
+    tuning=("walks.passes=3", "talks.count=30", "watch=0"),
+    merging=("--people", "150"),
+    evaluation=("--limit", "100"),
+)
+
+
+FEWEST = 5  # epochs
+OWN = ("words.content=[picture, text, collaborative, popularity]",)
+"""Of other catalogues than the drawn shop, texts and the company that an item keeps tell much as well."""
+
+
+def require_checkout() -> None:
+    """Tell whoever has the package alone where the rest is."""
+    if not (ROOT / "data_builders" / "atelier.py").is_file():
+        raise InputError(
+            "The demonstration draws its shop with data_builders/atelier.py, which is not beside this package. "
+            "Clone the repository and type make demo there"
+        )
+
+
+def starter(
+    work: Path,
+    *,
+    shop: Path | None = None,
+    drawn: Sequence[str] = ("--size", "small"),
+    tower: Sequence[str] = (),
+    index: Sequence[str] = (),
+    seed: int = 0,
+) -> list[Stage]:
+    """What a starter is tuned on: the drawn shop or another, its tower, its index, and the assembled model."""
+    shop, seen, found, model = shop or work / "atelier", work / "tower", work / "index", work / "starter"
+    draw = ("data_builders/atelier.py", *drawn, "--out", str(shop))
+    look = (*LLMREC, "pretrain", str(shop), "--out", str(seen), "--recipe", "train/tower.yaml", *tower, f"seed={seed}")
+    find = (*LLMREC, "index", str(shop), "--out", str(found), f"picture_encoder={seen}", *index, f"seed={seed}")
+    join = (*LLMREC, "assemble", "--tower", str(seen), "--language", "starter", "--out", str(model))
+    return [
+        Stage("shop", "Drawing a shop, its people and what they take", shop / "dataset.json", draw),
+        Stage("pretrain", "Teaching a picture tower to see it", seen / "manifest.json", look),
+        Stage("index", "Fitting the retrievers that find candidates", found / "index.json", find),
+        Stage("assemble", "Joining the tower to a language model", model / "config.json", join),
+    ]
+
+
+def unseeing(work: Path, dataset: Path, *, index: Sequence[str] = (), seed: int = 0) -> list[Stage]:
+    """The same of a catalogue without pictures: there is nothing to look at, so the model has no tower."""
+    found, model = work / "index", work / "starter"
+    find = (*LLMREC, "index", str(dataset), "--out", str(found), *index, f"seed={seed}")
+    join = (*LLMREC, "assemble", "--language", "starter", "--out", str(model))
+    return [
+        Stage("index", "Fitting the retrievers that find candidates", found / "index.json", find),
+        Stage("assemble", "Preparing a language model", model / "config.json", join),
+    ]
+
+
+def demonstration(work: Path, scale: Scale, *, dataset: Path | None = None, seed: int = 0) -> list[Stage]:
+    """Everything from the drawn shop, or from a dataset of one's own, to figures of a merged model."""
+    tower = (f"epochs={scale.epochs}",)
+    if dataset is None:
+        begin = starter(work, drawn=scale.shop, tower=tower, index=scale.index, seed=seed)
+    elif pictures := Dataset.open(dataset).info["counts"].get("pictures"):
+        tower = (f"epochs={max(FEWEST, min(scale.epochs, scale.looks // pictures))}",)
+        begin = starter(work, shop=dataset, tower=tower, index=scale.index, seed=seed)[1:]
+    else:
+        begin = unseeing(work, dataset, index=scale.index, seed=seed)
+    known = () if dataset is None else OWN
+    index, run, model, report = work / "index", work / "run", work / "model", work / "report"
+    tune = (*SFT, "train/starter.yaml", f"model={work / 'starter'}", f"index={index}", f"out={run}", f"seed={seed}")
+    measure = (*LLMREC, "evaluate", str(index), "--model", str(run), "--controls", "--out", str(report))
+    join = (*LLMREC, "merge", str(run), "--out", str(model), *scale.merging)
+    return [
+        *begin,
+        Stage("tune", "Tuning it: items become words", run / "manifest.json", (*tune, *known, *scale.tuning)),
+        Stage("merge", "Merging it into a stock model folder", model / "manifest.json", join),
+        Stage("evaluate", "Measuring it beside the baselines", report / "report.json", (*measure, *scale.evaluation)),
+    ]
