@@ -5,11 +5,7 @@ python docs/screenshots.py work/model --index work/index     or: make screenshot
 
 import argparse
 import io
-import os
-import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,11 +16,12 @@ from typing import Any
 import httpx
 from PIL import Image
 
+from llmrec.gateway_child import own_gateway
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 from browsers import browsing, opened  # noqa: E402  the tests' own browser
 
-READY = re.compile(r"ready: (http://\S+)/v1")
 LARGEST = 200_000  # bytes of a picture
 MANY = 20  # things in the history of whoever is shown
 WISH = "A teapot under 40, please"
@@ -32,21 +29,11 @@ WISH = "A teapot under 40, please"
 
 @contextmanager
 def served(model: Path, index: Path) -> Iterator[str]:
-    """Serve a model while the block lasts, on a copy of its index: a gateway writes beside it."""
+    """The address of a gateway, on a copy of the index: it writes beside it."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(index, Path(folder) / "index")
-        command = [sys.executable, "-m", "llmrec", "serve", str(model), "--index", f"{folder}/index"]
-        settings = ["engine=local", "port=0", "patience=30"]
-        process = subprocess.Popen([*command, *settings], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        try:
-            assert process.stdout is not None
-            found = next(filter(None, map(READY.search, process.stdout)), None)
-            if found is None:
-                sys.exit(f"{model} could not be served. See why: {' '.join(command)} {' '.join(settings)}")
-            yield found[1]
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
+        with own_gateway(model, Path(folder) / "index", ["patience=30"]) as running:
+            yield running.address
 
 
 def somebody(address: str) -> str:
@@ -152,7 +139,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images", help="where pictures go")
     parser.add_argument("--only", nargs="*", choices=sorted(SCENES), help="some of them")
     given = parser.parse_args()
-    os.environ.setdefault("PYTHONPATH", str(ROOT))
     given.out.mkdir(parents=True, exist_ok=True)
     with served(given.model, given.index) as address, browsing() as browser:
         person = somebody(address)

@@ -393,7 +393,7 @@ def test_a_gateway_that_is_down_for_a_moment_is_asked_once_more_when_it_says() -
     with scripted(well, (503, {"Retry-After": "3600"})) as (address, kind):
         done = piped("--url", address, "--say", "x")
         assert done.returncode == 1
-        assert done.stderr == "The model does not answer now.\n"
+        assert done.stderr == "The gateway answers 503: The model does not answer now.\n"
 
 
 @pytest.mark.parametrize(

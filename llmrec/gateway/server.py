@@ -102,9 +102,8 @@ def _serve(
         gc.collect()
         gc.freeze()  # a collection over a whole catalogue would hold up whoever asks just then
         address = f"http://{recipe.host}:{port.getsockname()[1]}"
-        told(
-            f"ready: {address}/v1 serves the model {recipe.name!r}" + (f"; a page to look at: {address}" * recipe.page)
-        )
+        page = f", and {address} a page to look at" if recipe.page else ""
+        told(f"ready: {address}/v1 serves the model {recipe.name!r}{page}")
 
     app = make_app(gateway, supervisor.begin if supervisor else None, settled)
     config = uvicorn.Config(
