@@ -93,7 +93,7 @@ def commands(path: Path) -> Iterator[Command]:
 def words_of(line: str) -> tuple[str, ...]:
     """A line as the shell splits it, without a comment and without where its output goes."""
     words = shlex.split(line, comments=True)
-    ends = [place for place, word in enumerate(words) if word in (">", ">>", "|")]
+    ends = [place for place, word in enumerate(words) if word in (">", ">>", "|", "<")]
     return tuple(words[: min(ends, default=len(words))])
 
 
