@@ -86,8 +86,15 @@ def commands(path: Path) -> Iterator[Command]:
         elif language not in SHELLS and (language or not text.strip().startswith(STARTS)):
             continue
         for line in lines:
-            if words := shlex.split(line, comments=True):
-                yield Command(name, tuple(words))
+            if words := words_of(line):
+                yield Command(name, words)
+
+
+def words_of(line: str) -> tuple[str, ...]:
+    """A line as the shell splits it, without a comment and without where its output goes."""
+    words = shlex.split(line, comments=True)
+    ends = [place for place, word in enumerate(words) if word in (">", ">>", "|", "<")]
+    return tuple(words[: min(ends, default=len(words))])
 
 
 def inline(path: Path) -> Iterator[Command]:

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from unittest import mock
 
 import polars as pl
 import pytest
 import shell
 import yaml
-from from_code import routes
+from from_code import commands, routes
 from shell import Command
 from shops import picture
 from typer.testing import CliRunner
@@ -29,8 +30,6 @@ ROOT = shell.ROOT
 FIRST = ["README.md", "docs/tutorial.md"]
 """Pages whose commands run with the quick tests; those of the others are slow."""
 OURS = ("prompts", "data_builders", "train", "serve")
-SOMEBODY = ("u22jmku8f",)
-"""People whom pages ask for; the tiny shop has others."""
 
 # What is only looked at and never run here, and why.
 NOT_RUN = {
@@ -43,6 +42,8 @@ NOT_RUN = {
     r"python -m llmrec\.sft train/(llava|qwen|smolvlm)": "it needs a GPU and a model of the hub",
     r"llmrec serve .*tensor-parallel": "it needs two GPUs",
     r"llm ": "somebody else's program; tests/test_clients.py asks with it",
+    r"llmrec chat ": "it talks with a server; tests/test_chat.py does",
+    r"llmrec doctor": "what it says is of the machine; tests/test_doctor.py",
     r"docker ": "it needs Docker",
     r"python benchmarks/": "minutes each; they have tests of their own",
 }
@@ -110,10 +111,12 @@ class Workshop:
 
     def before(self, command: Command) -> None:
         """Make what a command finds: the results of the README, and of its own page down to it as they then are."""
-        base = [] if command.page == "README.md" else every(only=["README.md"])
-        for one in last_of_each(base):
-            if (made_by(one) or str(one)) not in self.made:
-                self.run(one)
+        if not self.made:
+            for one in every(only=["README.md"]):
+                if one == command:
+                    return
+                if runs(one):
+                    self.run(one)
         own = every(only=[command.page])
         for one in last_of_each(own[: own.index(command)]):
             self.run(one)
@@ -169,10 +172,11 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     pl.DataFrame(items | {"price": ["1.299,00 €"] * 12, "colour": ["red"] * 12, "size": ["S"] * 12}).write_csv(
         folder / "items.csv"
     )
+    dice = Random(0)
     rows = [
-        (f"c{who}", f"00{(who * 5 + step) % 12:02d}", f"2024-0{1 + step}-1{who % 9} 10:00")
-        for who in range(20)
-        for step in range(5)
+        (f"c{who}", f"00{code:02d}", f"2024-0{1 + step}-{dice.randrange(10, 28)} 10:{dice.randrange(10, 60)}")
+        for who in range(60)
+        for step, code in enumerate(dice.sample(range(12), 5))
     ]
     pl.DataFrame(rows, schema=["customer", "sku", "ordered_at"], orient="row").with_columns(stars=pl.lit(4)).write_csv(
         folder / "orders.csv"
@@ -195,6 +199,20 @@ def test_the_command_line_takes_every_command_of_a_page(page: Path, monkeypatch:
             shell.check(command)
     for command in shell.inline(page):
         shell.check_inline(command)
+
+
+def test_the_command_line_takes_the_examples_of_its_own_help_and_of_the_recipes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    told = re.findall(r"```sh\n(.*?)```", commands.reference(), flags=re.DOTALL)
+    lines = [line for block in told for line in block.splitlines()]
+    assert len(lines) > 20
+    for path in sorted((ROOT / "train").rglob("*.yaml")):
+        lines += re.findall(r"^# +((?:llmrec|python|accelerate) .*)$", path.read_text(), flags=re.MULTILINE)
+    for line in lines:
+        if "RECIPE" not in line:
+            shell.check(Command("help", shell.words_of(line)))
 
 
 def check_asked(command: Command) -> None:
@@ -287,8 +305,7 @@ def served(words: list[str], folder: Path) -> Iterator[str]:
 def asked(command: Command, address: str, person: str) -> str:
     """What curl prints for a command of a page."""
     words = [re.sub("http://127.0.0.1:8080", address, word) for word in command.words]
-    for somebody in SOMEBODY:
-        words = [word.replace(somebody, person) for word in words]
+    words = [re.sub('"user": "[^"]+"', f'"user": "{person}"', word) for word in words]  # the tiny shop has others
     done = subprocess.run(
         [*words, "--noproxy", "*", "--show-error", "--fail-with-body"], capture_output=True, text=True, check=False
     )

@@ -16,7 +16,7 @@ function likeness(entry, asked, rare) {
   const weigh = (list) => list.reduce((sum, one) => sum + (rare.get(one) ?? 0), 0);
   const fixed = [...entry.fixed];
   const here = weigh(fixed.filter((one) => asked.has(one)));
-  return here / Math.max(weigh(fixed), 1e-9) * Math.sqrt(here);
+  return (here / Math.max(weigh(fixed), 1e-9)) ** 2 * Math.sqrt(here);
 }
 
 function prepare() {

@@ -110,10 +110,9 @@ def _plain(text: str) -> str:
 
 
 def _examples(epilog: str | None) -> list[str]:
-    if not epilog:
-        return []
-    text = re.sub(r"^Examples?:\s*", "", epilog).replace("\\[", "[")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    """The commands among the lines under a command's help."""
+    lines = re.sub(r"^Examples?:\s*", "", (epilog or "").replace("\\[", "[")).splitlines()
+    return [line.strip() for line in lines if line.strip().startswith(("llmrec ", "python "))]
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
