@@ -422,7 +422,7 @@ def merge(
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example:  llmrec assemble --tower work/tower --language starter --out work/model")
+@app.command(epilog="Example:  llmrec assemble --tower work/tower --language starter --out work/starter")
 def assemble(
     out: Annotated[Path, typer.Option(help="The model folder to write.", show_default=False)],
     tower: Annotated[
