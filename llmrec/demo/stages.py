@@ -44,15 +44,15 @@ WHOLE = Scale(
     looks=60_000,
     tuning=("walks.passes=3", "talks.count=120"),
     merging=("--people", "400"),
-    evaluation=("--limit", "300"),
+    evaluation=("--limit", "200"),
 )
 QUICK = Scale(
     shop=("--items", "400", "--users", "600", "--interactions", "8000", "--picture-size", "160"),
-    epochs=40,
-    looks=16_000,
+    epochs=30,
+    looks=12_000,
     tuning=("walks.passes=3", "talks.count=30", "watch=0"),
-    merging=("--people", "150"),
-    evaluation=("--limit", "100"),
+    merging=("--people", "100"),
+    evaluation=("--limit", "60"),
 )
 
 
