@@ -3,6 +3,8 @@
 import importlib.metadata
 import os
 import platform
+import socket
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +26,28 @@ def ending_with_us(*arguments: str) -> list[str]:
     if sys.platform != "linux":
         return [sys.executable, *arguments]
     return [sys.executable, "-c", WITH_PARENT, *arguments]
+
+
+def ended(process: subprocess.Popen[Any], seconds: float) -> None:
+    """End a process of ours: it is asked to, and after so many seconds made to."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def port_fault(number: int) -> OSError | None:
+    """Why a port of this machine cannot be listened on; None where it can."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", number))
+        except OSError as error:
+            return error
+    return None
 
 
 def machine() -> dict[str, Any]:

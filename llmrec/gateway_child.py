@@ -1,8 +1,8 @@
 """A gateway of one's own for as long as it is needed: `llmrec serve` as a child."""
 
+import os
 import re
 import select
-import signal
 import subprocess
 import tempfile
 import time
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from llmrec.environment import ending_with_us
+from llmrec.environment import ended, ending_with_us
 from llmrec.errors import LlmrecError
 
 STARTING = 600.0  # seconds: vLLM's first start compiles
@@ -47,12 +47,7 @@ def own_gateway(
             aside(f"Loading {model} …")
             yield Running(_address(process, complaints), process.wait)
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(ENDING)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            ended(process, ENDING)
             if process.stdout:
                 process.stdout.close()
 
@@ -62,7 +57,7 @@ def _address(process: "subprocess.Popen[bytes]", complaints: IO[bytes]) -> str:
     held, until = b"", time.monotonic() + STARTING
     while time.monotonic() < until:
         if select.select([process.stdout], [], [], 1.0)[0]:
-            more = process.stdout.read1(4_096)  # type: ignore[attr-defined]
+            more = os.read(process.stdout.fileno(), 4_096)
             if not more:
                 break
             held += more

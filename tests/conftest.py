@@ -2,15 +2,21 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import postgres
 import pytest
+from browsers import browsing, opened
 from shops import shop
 
 from llmrec.dataset import Dataset
 from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index
 from llmrec.tokens import TokenMeter, load_tokenizer
+
+if TYPE_CHECKING:
+    from gateways import Served
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,3 +71,24 @@ def postgres_server() -> Iterator[postgres.Server]:
         if server is None:
             pytest.skip("no PostgreSQL server is installed here (Debian: apt-get install postgresql)")
         yield server
+
+
+# Of modules that have a fixture `server`: a running gateway.
+
+
+@pytest.fixture
+def client(server: "Served") -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.address, timeout=60, trust_env=False) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")  # no longer: while Playwright runs, nothing else may start a loop of its own
+def browser() -> Iterator[Any]:
+    with browsing() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Any, server: "Served") -> Iterator[Any]:
+    with opened(browser, server.address) as found:
+        yield found

@@ -25,12 +25,6 @@ def server(tuned_model: Path, tuned_index: Index, tmp_path_factory: pytest.TempP
         yield running
 
 
-@pytest.fixture
-def client(server: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.address, timeout=60, trust_env=False) as opened:
-        yield opened
-
-
 def facets(told: Json) -> dict[str, dict[Any, int]]:
     return {one["field"]: {value["value"]: value["count"] for value in one["values"]} for one in told["facets"]}
 

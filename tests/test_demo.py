@@ -83,12 +83,12 @@ def test_it_is_seen_live_in_a_terminal_and_line_by_line_in_a_file(tmp_path: Path
         tmp_path, "slow", "[(print(f'drawing things: {n} of 3', flush=True), time.sleep(0.4)) for n in (1, 2, 3)]"
     )
     terminal = Console(force_terminal=True, width=100, record=True, file=StringIO())
-    with shown(terminal, tmp_path) as show:
+    with shown(terminal) as show:
         run_all([slow], tmp_path, show)
     assert "Making slow" in terminal.export_text()
     slow.made.unlink()
     file = Console(width=100, record=True, file=StringIO())
-    with shown(file, tmp_path) as show:
+    with shown(file) as show:
         run_all([slow, stage(tmp_path, "b")], tmp_path, show)
     lines = file.export_text().splitlines()
     assert [line.split(":")[0] for line in lines] == ["Making slow", "Making slow", "Making b", "Making b"]

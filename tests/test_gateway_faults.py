@@ -62,12 +62,6 @@ def _well_before_and_after(vllm: Vllm, server: Served) -> Iterator[None]:
     vllm.how = "well"
 
 
-@pytest.fixture
-def client(server: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.address, timeout=60, trust_env=False) as opened:
-        yield opened
-
-
 def recommended(client: httpx.Client, **more: object) -> Json:
     answer = client.post("/v1/recommendations", json=more or {"user": PERSON, "k": 5})
     assert answer.status_code == 200, answer.text

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browsers import CARD, browsing, enter, listed, needs_browser, opened, settled
+from browsers import CARD, enter, listed, needs_browser, opened, settled
 from gateways import Served, serving
 from PIL import Image
 
@@ -27,24 +27,6 @@ WIDE = 2_000
 def server(tuned_model: Path, tuned_index: Index, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(tuned_model, tuned_index, tmp_path_factory.mktemp("page")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with browsing() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser: Any, server: Served) -> Iterator[Any]:
-    with opened(browser, server.address) as found:
-        yield found
-
-
-@pytest.fixture
-def client(server: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.address, timeout=60, trust_env=False) as found:
-        yield found
 
 
 def best(client: httpx.Client, **more: Any) -> list[Json]:

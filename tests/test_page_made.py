@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browsers import CARD, browsing, enter, listed, needs_browser, opened, settled
+from browsers import CARD, enter, listed, needs_browser, opened, settled
 from gateways import Served, serving
 
 from llmrec.gateway.settings import ServeRecipe
@@ -22,24 +22,6 @@ HOSTILE = '<img src=x onerror="document.title=1">\u202e\u2066 & {{ 7 * 7 }} ' + 
 def server(tuned_model: Path, tuned_index: Index, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(tuned_model, tuned_index, tmp_path_factory.mktemp("made")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with browsing() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser: Any, server: Served) -> Iterator[Any]:
-    with opened(browser, server.address) as found:
-        yield found
-
-
-@pytest.fixture
-def client(server: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.address, timeout=60, trust_env=False) as found:
-        yield found
 
 
 def test_a_hostile_title_stays_text(browser: Any, server: Served, client: httpx.Client) -> None:

@@ -1,13 +1,15 @@
 """`llmrec demo`: from nothing to a page where a model that was just tuned here recommends and says why."""
 
 import signal
-import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PORT = 8080
 EPILOG = (
@@ -52,7 +54,7 @@ def demo(
         own = dataset.absolute() if dataset else None
         stages = demonstration(work, QUICK if quick else WHOLE, dataset=own, seed=seed)
         try:
-            with shown(console, work) as show:
+            with shown(console) as show:
                 doing = run_all(stages, work, show)
         except KeyboardInterrupt:
             console.print("\nStopped. The same command goes on from here.")
@@ -64,14 +66,12 @@ def demo(
             raise typer.Exit(_serve(console, work, port, engine))
 
 
-def _serve(console: "object", work: Path, port: int, engine: str) -> int:
+def _serve(console: "Console", work: Path, port: int, engine: str) -> int:
     """Serve it until somebody ends it; its exit code."""
-    from rich.console import Console
-
+    from llmrec.environment import port_fault
     from llmrec.gateway_child import own_gateway
 
-    assert isinstance(console, Console)
-    if port and not _free(port):
+    if port and port_fault(port):
         console.print(f"\nPort {port} is taken, so a free one is used.")
         port = 0
     console.print()
@@ -86,13 +86,3 @@ def _serve(console: "object", work: Path, port: int, engine: str) -> int:
     except KeyboardInterrupt:
         console.print("\nEnded. The same command starts it again.")
         return 0
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -1,12 +1,13 @@
 """What a demonstration found: a line for each stage, and the figures beside the baselines."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MEASURE, SECOND = "ndcg@10", "hr@10"
+from llmrec.artifact import read_json
+
+MEASURE = "ndcg@10"
 BASELINES = ("popularity", "neighbours", "sasrec", "text", "pictures", "learned fusion")
 NAMES = {
     "popularity": "popularity",
@@ -21,8 +22,6 @@ NAMES = {
     "model, pictures shuffled": "the model, pictures of other items",
     "model, pictures none": "the model, no pictures",
 }
-
-
 SPEAKS = {"shop": "atelier/dataset.json", "pretrain": "tower/manifest.json", "tune": "run/manifest.json"}
 """Files that say what a stage has found."""
 
@@ -35,7 +34,6 @@ class Row:
     mean: float
     low: float
     high: float
-    hits: float
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ class Figures:
     @classmethod
     def read(cls, work: Path) -> "Figures":
         """Of the report in a demonstration's folder."""
-        report, drawn = _json(work / "report" / "report.json"), work / SPEAKS["shop"]
-        shop = _json(drawn) if drawn.is_file() else {}
+        report = _read(work / "report" / "report.json")
+        shop = _read(work / SPEAKS["shop"]) if (work / SPEAKS["shop"]).is_file() else {}
         rows = {one["name"]: _row(one) for one in report["systems"]}
         oracle = shop.get("notes", {}).get("oracle", {}).get("variants", {}).get("all", {}).get(MEASURE)
 
@@ -73,7 +71,7 @@ def finding(stage: str, work: Path) -> str:
         return f"{ours.mean:.3f} with the model, {best.mean:.3f} without"
     if stage not in SPEAKS:
         return ""
-    told = _json(work / SPEAKS[stage])
+    told = _read(work / SPEAKS[stage])
     if stage == "shop":
         counts = told["counts"]
         return f"{counts['items']:,} items, {counts['users']:,} people, {counts['interactions']:,} choices"
@@ -85,10 +83,9 @@ def finding(stage: str, work: Path) -> str:
 
 
 def _row(one: Mapping[str, Any]) -> Row:
-    mean, hits = one["measures"][MEASURE], one["measures"][SECOND]
-    return Row(NAMES.get(one["name"], one["name"]), mean["mean"], mean["low"], mean["high"], hits["mean"])
+    found = one["measures"][MEASURE]
+    return Row(NAMES.get(one["name"], one["name"]), found["mean"], found["low"], found["high"])
 
 
-def _json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+def _read(path: Path) -> dict[str, Any]:
+    return read_json(path.parent, path.name, kind="a stage of a demonstration", remedy=f"Remove {path.parent}")

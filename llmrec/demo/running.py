@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from llmrec.artifact import read_json, write_json
+from llmrec.demo.figures import finding
 from llmrec.demo.stages import ROOT, Stage
-from llmrec.environment import ending_with_us
+from llmrec.environment import ended, ending_with_us
 from llmrec.errors import InputError, LlmrecError
 from llmrec.progress import OFTEN
 
@@ -34,8 +35,8 @@ class Doing:
     state: str = "waits"
     """waits, kept, runs, done or failed"""
     minutes: float = 0.0
-    far: str = ""
-    """How far it is, in words."""
+    said: str = ""
+    """How far it is, and once it is done what it has found."""
 
 
 @dataclass
@@ -93,6 +94,9 @@ def run_all(stages: Sequence[Stage], work: Path, show: Callable[[Sequence[Doing]
     journal = Journal.open(work)
     doing = [Doing(stage, "kept" if journal.kept(stage) else "waits", journal.minutes(stage)) for stage in stages]
     for one in doing:
+        if one.state == "kept":
+            one.said = finding(one.stage.name, work)
+    for one in doing:
         if one.state == "waits":
             _run(one, work, journal, lambda: show(doing))
         show(doing)
@@ -119,19 +123,13 @@ def _run(one: Doing, work: Path, journal: Journal, show: Callable[[], None]) -> 
     one.state = "runs"
     try:
         while process.poll() is None:
-            one.minutes, one.far = before + (time.monotonic() - began) / 60, far(log, start)
+            one.minutes, one.said = before + (time.monotonic() - began) / 60, far(log, start)
             show()
             time.sleep(LOOK)
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(ENDING)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        ended(process, ENDING)
         journal.note(one.stage, (time.monotonic() - began) / 60)
-    one.minutes, one.far = journal.minutes(one.stage), ""
+    one.minutes, one.said = journal.minutes(one.stage), ""
     if process.returncode or not one.stage.made.exists():
         one.state = "failed"
         show()
@@ -139,7 +137,7 @@ def _run(one: Doing, work: Path, journal: Journal, show: Callable[[], None]) -> 
             f"{one.stage.says} failed with {process.returncode}. The last of {log}:\n\n{ending(log, start)}\n\n"
             "Once that is mended, the same command goes on from here"
         )
-    one.state = "done"
+    one.state, one.said = "done", finding(one.stage.name, work)
 
 
 def far(log: Path, start: int = 0) -> str:
@@ -164,8 +162,3 @@ def _lines(log: Path, start: int) -> list[str]:
         file.seek(max(start, size - LAST))
         text = file.read().decode(errors="replace")
     return [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
-
-
-def told(work: Path) -> Mapping[str, float]:
-    """How long each stage took in a folder, in minutes."""
-    return {name: float(one["minutes"]) for name, one in Journal.open(work).stages.items()}

@@ -32,7 +32,6 @@ class Scale:
     epochs: int
     """Of the tower; with more pictures than the drawn shop has, as many as `looks` allows."""
     looks: int
-    index: tuple[str, ...] = ()
     tuning: tuple[str, ...] = ()
     merging: tuple[str, ...] = ()
     evaluation: tuple[str, ...] = ()
@@ -78,42 +77,35 @@ def starter(
     tower: Sequence[str] = (),
     index: Sequence[str] = (),
     seed: int = 0,
+    pictures: bool = True,
 ) -> list[Stage]:
-    """What a starter is tuned on: the drawn shop or another, its tower, its index, and the assembled model."""
+    """What a starter is tuned on: the drawn shop or another, its tower, its index, and the assembled model.
+
+    Without `pictures` there is nothing to look at, and no tower.
+    """
     shop, seen, found, model = shop or work / "atelier", work / "tower", work / "index", work / "starter"
     draw = ("data_builders/atelier.py", *drawn, "--out", str(shop))
     look = (*LLMREC, "pretrain", str(shop), "--out", str(seen), "--recipe", "train/tower.yaml", *tower, f"seed={seed}")
-    find = (*LLMREC, "index", str(shop), "--out", str(found), f"picture_encoder={seen}", *index, f"seed={seed}")
-    join = (*LLMREC, "assemble", "--tower", str(seen), "--language", "starter", "--out", str(model))
-    return [
+    joins = "Joining the tower to a language model" if pictures else "Preparing a language model"
+    eyes, tower_of = ((f"picture_encoder={seen}",), ("--tower", str(seen))) if pictures else ((), ())
+    find = (*LLMREC, "index", str(shop), "--out", str(found), *eyes, *index, f"seed={seed}")
+    join = (*LLMREC, "assemble", *tower_of, "--language", "starter", "--out", str(model))
+    stages = [
         Stage("shop", "Drawing a shop, its people and what they take", shop / "dataset.json", draw),
         Stage("pretrain", "Teaching a picture tower to see it", seen / "manifest.json", look),
         Stage("index", "Fitting the retrievers that find candidates", found / "index.json", find),
-        Stage("assemble", "Joining the tower to a language model", model / "config.json", join),
+        Stage("assemble", joins, model / "config.json", join),
     ]
-
-
-def unseeing(work: Path, dataset: Path, *, index: Sequence[str] = (), seed: int = 0) -> list[Stage]:
-    """The same of a catalogue without pictures: there is nothing to look at, so the model has no tower."""
-    found, model = work / "index", work / "starter"
-    find = (*LLMREC, "index", str(dataset), "--out", str(found), *index, f"seed={seed}")
-    join = (*LLMREC, "assemble", "--language", "starter", "--out", str(model))
-    return [
-        Stage("index", "Fitting the retrievers that find candidates", found / "index.json", find),
-        Stage("assemble", "Preparing a language model", model / "config.json", join),
-    ]
+    return [one for one in stages if pictures or one.name != "pretrain"]
 
 
 def demonstration(work: Path, scale: Scale, *, dataset: Path | None = None, seed: int = 0) -> list[Stage]:
     """Everything from the drawn shop, or from a dataset of one's own, to figures of a merged model."""
-    tower = (f"epochs={scale.epochs}",)
-    if dataset is None:
-        begin = starter(work, drawn=scale.shop, tower=tower, index=scale.index, seed=seed)
-    elif pictures := Dataset.open(dataset).info["counts"].get("pictures"):
-        tower = (f"epochs={max(FEWEST, min(scale.epochs, scale.looks // pictures))}",)
-        begin = starter(work, shop=dataset, tower=tower, index=scale.index, seed=seed)[1:]
-    else:
-        begin = unseeing(work, dataset, index=scale.index, seed=seed)
+    begin = starter(work, drawn=scale.shop, tower=(f"epochs={scale.epochs}",), seed=seed)
+    if dataset is not None:
+        pictures = int(Dataset.open(dataset).info["counts"].get("pictures") or 0)
+        epochs = max(FEWEST, min(scale.epochs, scale.looks // max(1, pictures)))
+        begin = starter(work, shop=dataset, tower=(f"epochs={epochs}",), seed=seed, pictures=bool(pictures))[1:]
     known = () if dataset is None else OWN
     index, run, model, report = work / "index", work / "run", work / "model", work / "report"
     tune = (*SFT, "train/starter.yaml", f"model={work / 'starter'}", f"index={index}", f"out={run}", f"seed={seed}")

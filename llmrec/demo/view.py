@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -10,7 +9,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from llmrec.demo.figures import Figures, Row, finding
+from llmrec.demo.figures import Figures, Row
 from llmrec.demo.running import Doing
 
 Show = Callable[[Sequence[Doing]], None]
@@ -19,14 +18,14 @@ WIDE = 30  # characters of a bar
 
 
 @contextmanager
-def shown(console: Console, work: Path) -> Iterator[Show]:
+def shown(console: Console) -> Iterator[Show]:
     """Yield a function that shows stages as they are now."""
-    with _live(console, work) if console.is_terminal else _lines(console, work) as show:
+    with _live(console) if console.is_terminal else _lines(console) as show:
         yield show
 
 
 @contextmanager
-def _live(console: Console, work: Path) -> Iterator[Show]:
+def _live(console: Console) -> Iterator[Show]:
     spinner = Spinner("dots", style="cyan")
 
     def table(doing: Sequence[Doing]) -> Table:
@@ -37,14 +36,12 @@ def _live(console: Console, work: Path) -> Iterator[Show]:
         grid.add_column(overflow="ellipsis", no_wrap=True)
         for one in doing:
             mark, style = MARKS.get(one.state, ("", ""))
-            shown_mark = spinner if one.state == "runs" else Text(mark, style=style)
             waits = one.state == "waits"
-            spent = "" if waits else clock(one.minutes)
             grid.add_row(
-                shown_mark,
+                spinner if one.state == "runs" else Text(mark, style=style),
                 Text(one.stage.says, style="dim" if waits else ""),
-                spent,
-                Text(_said(one, work), style="cyan"),
+                "" if waits else clock(one.minutes),
+                Text(one.said, style="cyan"),
             )
         return grid
 
@@ -53,7 +50,7 @@ def _live(console: Console, work: Path) -> Iterator[Show]:
 
 
 @contextmanager
-def _lines(console: Console, work: Path) -> Iterator[Show]:
+def _lines(console: Console) -> Iterator[Show]:
     states: dict[str, str] = {}
 
     def show(doing: Sequence[Doing]) -> None:
@@ -61,7 +58,7 @@ def _lines(console: Console, work: Path) -> Iterator[Show]:
             if one.state in (states.get(one.stage.name), "waits"):
                 continue
             states[one.stage.name] = one.state
-            said = _said(one, work) if one.state in ("done", "kept") else ""
+            said = one.said if one.state in ("done", "kept") else ""
             spent = f"  {clock(one.minutes)}" if one.state != "runs" else ""
             told = {"runs": "begins", "kept": "is there", "done": "done", "failed": "FAILED"}[one.state]
             console.print(
@@ -69,12 +66,6 @@ def _lines(console: Console, work: Path) -> Iterator[Show]:
             )
 
     yield show
-
-
-def _said(one: Doing, work: Path) -> str:
-    if one.state in ("done", "kept"):
-        return finding(one.stage.name, work)
-    return one.far if one.state == "runs" else ""
 
 
 def clock(minutes: float) -> str:

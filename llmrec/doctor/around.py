@@ -3,12 +3,12 @@
 import errno
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 
 import httpx
 
 from llmrec.doctor.findings import Finding, named
+from llmrec.environment import port_fault
 from llmrec.errors import InputError
 
 AREA = "Around"
@@ -70,16 +70,13 @@ def hub() -> Iterator[Finding]:
 
 def port(number: int = PORT) -> Iterator[Finding]:
     """Whether the gateway can have its usual port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", number))
-        except OSError as error:
-            whose = "a gateway of llmrec" if _is_gateway(number) else "another program"
-            why = f"is taken by {whose}" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
-            remedy = f"llmrec serve … port={number + 1}, or port=0 for any that is free"
-            yield Finding(AREA, f"port {number}", "warning", why, remedy)
-            return
+    fault = port_fault(number)
+    if fault:
+        whose = "a gateway of llmrec" if _is_gateway(number) else "another program"
+        why = f"is taken by {whose}" if fault.errno == errno.EADDRINUSE else f"cannot be had ({fault.strerror})"
+        remedy = f"llmrec serve … port={number + 1}, or port=0 for any that is free"
+        yield Finding(AREA, f"port {number}", "warning", why, remedy)
+        return
     yield Finding(AREA, f"port {number}", "ok", "is free for llmrec serve")
 
 

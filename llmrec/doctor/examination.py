@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Examination:
             yield from looked(packages.AREA, "torch", lambda: [one for told in answers for one in packages.works(told)])
             for names in (TOGETHER[1:], ALONE):
                 for answer in self._answers(names, began, longest):
-                    yield from looked(packages.AREA, answer["name"], lambda told=answer: packages.works(told))  # type: ignore[misc]
+                    yield from looked(packages.AREA, answer["name"], partial(packages.works, answer))
         yield from looked(
             packages.AREA, "flash-attn", lambda: packages.flash_attention(bool(self.torch and self.torch["devices"]))
         )

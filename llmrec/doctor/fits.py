@@ -1,7 +1,7 @@
 """Which tuning recipes this machine can run, what they need, and how long they take."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +15,15 @@ ROOM = 0.95  # of what is free; above that it is tight
 TIMES = ((20, "minutes"), (45, "about half an hour"), (90, "about an hour"), (480, "hours"), (2_000, "a day"))
 
 
+Verdict = Literal["fits", "tight", "too large", "needs a GPU", "not known", "broken"]
+
+
 @dataclass(frozen=True)
 class Fit:
     """A recipe on this machine."""
 
     recipe: str
-    verdict: Literal["fits", "tight", "too large", "needs a GPU", "not known", "broken"]
+    verdict: Verdict
     needs: float | None = None
     """GiB of memory, of the GPU where it runs on one."""
     device: str = "cpu"
@@ -69,17 +72,17 @@ def _fit(path: Path, torch: Mapping[str, Any] | None, free: float) -> Fit:
     computes = torch["computes_in"] if torch else "float32"
     wide = 2 if device == "cuda" or computes == "bfloat16" else 4
     needs = memory(recipe, shape, device=device, wide=wide)
-    common = {"needs": needs, "device": device, "model": recipe.model, "parameters": shape.parameters, "made": made}
+    fit = Fit(str(path), "needs a GPU", needs, device, model=recipe.model, parameters=shape.parameters, made=made)
     if device == "cuda" and gpu is None:
-        return Fit(str(path), "needs a GPU", **common)  # type: ignore[arg-type]
+        return fit
     room = float(gpu["free"]) if device == "cuda" and gpu else free
-    verdict: Any = "fits" if needs <= ROOM * room else "tight" if needs <= room else "too large"
+    verdict: Verdict = "fits" if needs <= ROOM * room else "tight" if needs <= room else "too large"
     speed = gpu["speed"] if device == "cuda" and gpu else torch["speed"][computes] if torch else None
     told = ""
     if speed and verdict != "too large":
         minutes = arithmetic(recipe, shape) * 1_000 / (speed * USED[device]) / 60
         told = next((words for most, words in TIMES if minutes <= most), "days")
-    return Fit(str(path), verdict, time=told, **common)  # type: ignore[arg-type]
+    return replace(fit, verdict=verdict, time=told)
 
 
 def best(found: Sequence[Fit]) -> Fit | None:

@@ -1,7 +1,7 @@
 """How an examination reads: a line for each finding, what to do below it, and the recipes as a table."""
 
 import textwrap
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -46,9 +46,7 @@ def print_examination(examination: Examination, *, port: int, longest: float) ->
 
 def _print(console: Console, finding: Finding) -> None:
     width = max(40, min(console.width, WIDEST)) - INDENT
-    wrapped: Callable[[str], list[str]] = lambda text: textwrap.wrap(  # noqa: E731
-        text, width, break_long_words=False, break_on_hyphens=False
-    )
+    wrapped = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
     colour = COLOURS[finding.verdict]
     first, *rest = wrapped(finding.seen) or [""]
     console.print(

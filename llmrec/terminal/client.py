@@ -108,8 +108,7 @@ class Gateway:
     def _asked(self, method: str, path: str, body: Any, *, again: bool = True) -> httpx.Response:
         """A response that is well, its body not yet read; who is busy is asked once more when it says so."""
         try:
-            request = self._client.build_request(method, path, json=body) if body is not None else None
-            response = self._client.send(request or self._client.build_request(method, path), stream=True)
+            response = self._client.send(self._client.build_request(method, path, json=body), stream=True)
         except httpx.HTTPError as error:
             self._unreachable(error)
         if response.is_success:

@@ -26,12 +26,18 @@ def opened(data: bytes, width: int, height: int) -> Image.Image | None:
         return None
     with Image.open(io.BytesIO(data), formats=list(FORMATS)) as image:
         image.draft("RGB", (2 * width, 2 * height))
-        clear = image.convert("RGBA")
+        white = on_white(image)
+    share = min(width / white.width, height / white.height)
+    size = max(1, round(white.width * share)), max(1, round(white.height * share))
+    return white.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """A picture with white where it is clear."""
+    clear = image.convert("RGBA")
     white = Image.new("RGBA", clear.size, "white")
     white.alpha_composite(clear)
-    share = min(width / clear.width, height / clear.height)
-    size = max(1, round(clear.width * share)), max(1, round(clear.height * share))
-    return white.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3)
+    return white
 
 
 def blocks(image: Image.Image, colours: Colours = "true") -> list[str]:

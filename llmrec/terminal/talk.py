@@ -17,6 +17,7 @@ from llmrec.errors import InputError, LlmrecError
 from llmrec.pictures import FORMATS, picture_fault
 from llmrec.terminal.client import Gateway
 from llmrec.terminal.harmless import harmless
+from llmrec.terminal.pictures import on_white
 from llmrec.terminal.screen import Screen
 from llmrec.terminal.shown import DIM, Shown
 
@@ -171,17 +172,19 @@ class Talk:
         return True
 
     def _item(self, number: str, command: str) -> Mapping[str, Any]:
+        items = self._last()
+        if not number.isdecimal() or not 0 < int(number) <= len(items):
+            raise InputError(f"{command} takes a number from 1 to {len(items)}, as in: {command} 1")
+        return items[int(number) - 1]
+
+    def _last(self) -> list[Mapping[str, Any]]:
         if not self.items:
             raise InputError("Nothing was shown yet. Ask for a suggestion first")
-        if not number.isdecimal() or not 0 < int(number) <= len(self.items):
-            raise InputError(f"{command} takes a number from 1 to {len(self.items)}, as in: {command} 1")
-        return self.items[int(number) - 1]
+        return self.items
 
     def _items(self) -> None:
-        if not self.items:
-            raise InputError("Nothing was shown yet. Ask for a suggestion first")
         shown = Shown(self.screen, self._picture)
-        for number, item in enumerate(self.items, 1):
+        for number, item in enumerate(self._last(), 1):
             shown.card(item, number)
 
     def _who(self, user: str) -> None:
@@ -236,9 +239,7 @@ def sendable(file: Path) -> str:
         raise InputError(f"{file} {fault}. Give a JPEG, PNG or WebP picture")
     with Image.open(file, formats=list(FORMATS)) as image:
         image.draft("RGB", (SENT, SENT))
-        turned = ImageOps.exif_transpose(image).convert("RGBA")
-    white = Image.new("RGBA", turned.size, "white")
-    white.alpha_composite(turned)
+        white = on_white(ImageOps.exif_transpose(image))
     white.thumbnail((SENT, SENT))
     buffer = io.BytesIO()
     white.convert("RGB").save(buffer, "JPEG", quality=90)
