@@ -6,12 +6,14 @@ import platform
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from llmrec.errors import InputError
 
+LOOK = 0.2  # seconds between two looks at a process
 WITH_PARENT = """
 import ctypes, os, signal, sys
 PR_SET_PDEATHSIG = 1
@@ -37,6 +39,16 @@ def ended(process: subprocess.Popen[Any], seconds: float) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def waited(process: subprocess.Popen[Any]) -> int:
+    """Wait until a process has ended, and take a Ctrl-C meanwhile; its exit code.
+
+    Polars has the system restart a wait that a signal interrupts, so Python would not see the Ctrl-C before its end.
+    """
+    while process.poll() is None:
+        time.sleep(LOOK)
+    return process.returncode
 
 
 def port_fault(number: int) -> OSError | None:

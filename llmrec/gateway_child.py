@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from llmrec.environment import ended, ending_with_us
+from llmrec.environment import ended, ending_with_us, waited
 from llmrec.errors import LlmrecError
 
 STARTING = 600.0  # seconds: vLLM's first start compiles
@@ -45,7 +45,7 @@ def own_gateway(
         )  # fmt: skip
         try:
             aside(f"Loading {model} …")
-            yield Running(_address(process, complaints), process.wait)
+            yield Running(_address(process, complaints), lambda: waited(process))
         finally:
             ended(process, ENDING)
             if process.stdout:

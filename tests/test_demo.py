@@ -119,6 +119,23 @@ def test_nothing_outlives_a_demonstration_that_is_killed(tmp_path: Path) -> None
         time.sleep(0.05)
 
 
+def test_a_wait_for_a_server_takes_a_ctrl_c_though_polars_is_loaded() -> None:
+    program = (
+        "import subprocess, sys, polars; from llmrec.environment import waited;"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], start_new_session=True);"
+        "print('waits', flush=True)\n"
+        "try: waited(child)\n"
+        "except KeyboardInterrupt: print('stopped')\n"
+        "finally: child.kill()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waits\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == "stopped\n"
+
+
 @pytest.mark.parametrize("scale", [WHOLE, QUICK])
 def test_every_stage_makes_what_the_next_ones_read(tmp_path: Path, scale) -> None:
     made: set[str] = set()
@@ -184,6 +201,9 @@ def test_the_quick_demonstration_from_nothing_killed_on_the_way_and_served(tmp_p
         assert time.monotonic() - began < 60
         with urllib.request.urlopen(f"{address}/v1/models") as answer:
             assert json.load(answer)["data"][0]["id"] == "llmrec"
+        third.send_signal(signal.SIGINT)
+        assert "The same command starts it again" in third.stdout.read()
+        assert third.wait(60) == 0
     finally:
         third.terminate()
         third.wait(60)

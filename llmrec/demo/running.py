@@ -15,12 +15,11 @@ from filelock import FileLock, Timeout
 from llmrec.artifact import read_json, write_json
 from llmrec.demo.figures import finding
 from llmrec.demo.stages import ROOT, Stage
-from llmrec.environment import ended, ending_with_us
+from llmrec.environment import LOOK, ended, ending_with_us
 from llmrec.errors import InputError, LlmrecError
 from llmrec.progress import OFTEN
 
 JOURNAL, LOGS, LOCK = "demo.json", "logs", "demo.lock"
-LOOK = 0.2  # seconds between two looks at a stage
 ENDING = 20.0  # seconds that a stage has to end when it is stopped
 LAST = 4_096  # bytes of a log that tell how far it is
 STEPS = re.compile(r"(\d+)/(\d+) \[")
