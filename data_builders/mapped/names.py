@@ -25,7 +25,7 @@ NAMES = {
     "description": "description desc detaildesc productdescription longdescription shortdescription details plot "
     "beschreibung produktbeschreibung langtext kurztext descriptif descripcion",
     "categories": "categories category genres genre categorypath group category1 producttype productgroup department "
-    "kategorie kategorien warengruppe produktgruppe categorie rayon categoria categorias",
+    "kategorie kategorien gruppe warengruppe artikelgruppe produktgruppe categorie rayon categoria categorias",
     "brand": "brand manufacturer maker vendor store marke hersteller marque fabricant marca fabricante",
     "price": "price saleprice listprice unitprice cost preis verkaufspreis stuckpreis einzelpreis prix prixunitaire "
     "precio preciounitario",
