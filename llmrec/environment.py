@@ -13,6 +13,7 @@ from typing import Any
 
 from llmrec.errors import InputError
 
+PROCESSOR = Path("/proc/cpuinfo")
 LOOK = 0.2  # seconds between two looks at a process
 WITH_PARENT = """
 import ctypes, os, signal, sys
@@ -63,14 +64,34 @@ def port_fault(number: int) -> OSError | None:
 
 
 def machine() -> dict[str, Any]:
-    """The processor, cores and memory."""
+    """The processor, what it multiplies with, cores and memory."""
     model = platform.processor()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text(encoding="utf-8").splitlines()
+    if PROCESSOR.exists():
+        lines = PROCESSOR.read_text(encoding="utf-8").splitlines()
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"processor": model, "cores": os.cpu_count(), "memory_gib": round(memory, 1), "system": platform.system()}
+    return {
+        "processor": model,
+        "instructions": instructions(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory, 1),
+        "system": platform.system(),
+    }
+
+
+def instructions(information: Path = PROCESSOR) -> list[str]:
+    """The instructions on which the speed of multiplying depends, as far as the system tells."""
+    try:
+        text = information.read_text(encoding="utf-8").lower()
+    except OSError:
+        return []
+    lines = [line for line in text.splitlines() if line.startswith(("flags", "features"))]
+    flags = set(lines[0].partition(":")[2].split()) if lines else set()
+    known = {
+        "AVX": "avx", "AVX2": "avx2", "AVX512": "avx512f", "AVX512-BF16": "avx512_bf16", "AMX-BF16": "amx_bf16",
+        "NEON": "asimd", "SVE": "sve", "BF16": "bf16",
+    }  # fmt: skip
+    return [name for name, flag in known.items() if flag in flags]
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:

@@ -27,7 +27,9 @@ def provenance(name: str) -> str:
     """The command, the machine and what else the file says of how its figures came to be."""
     told = result(name)
     machine = told["machine"]
-    where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB, {machine['system']}"
+    special = f" with {machine['instructions'][-1]}" if machine.get("instructions") else ""
+    where = f"{machine['processor']}{special}, {machine['cores']} cores, {machine['memory_gib']:g} GiB, "
+    where += machine["system"]
     told_of = [f"`{told['command']}`", where, f"commit {told['commit']}", f"seed {told['seed']}"]
     if "date" in told:
         told_of.insert(2, told["date"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrec.doctor.findings import Finding
-from llmrec.environment import machine
+from llmrec.environment import instructions, machine
 
 AREA = "Machine"
 OLDEST_PYTHON = (3, 11)  # as pyproject.toml says
@@ -155,21 +155,6 @@ def driver_of(folder: Path) -> tuple[bool, str]:
     except OSError:
         return False, ""
     return True, next((word for word in words if word[:1].isdigit() and "." in word), "")
-
-
-def instructions(information: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """The instructions on which the speed of multiplying depends, as far as the system tells."""
-    try:
-        text = information.read_text(encoding="utf-8").lower()
-    except OSError:
-        return []
-    lines = [line for line in text.splitlines() if line.startswith(("flags", "features"))]
-    flags = set(lines[0].partition(":")[2].split()) if lines else set()
-    known = {
-        "AVX": "avx", "AVX2": "avx2", "AVX512": "avx512f", "AVX512-BF16": "avx512_bf16", "AMX-BF16": "amx_bf16",
-        "NEON": "asimd", "SVE": "sve", "BF16": "bf16",
-    }  # fmt: skip
-    return [name for name, flag in known.items() if flag in flags]
 
 
 def usable_cores(groups: Path = CGROUPS, own: Path = OWN_GROUPS) -> tuple[float, int]:
