@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from shops import shop
 
 from llmrec.demo.figures import Figures
 from llmrec.demo.running import Doing, alone, far, run_all
-from llmrec.demo.stages import QUICK, WHOLE, Stage, demonstration
+from llmrec.demo.stages import MOST, QUICK, WHOLE, Stage, demonstration
 from llmrec.demo.view import print_figures, shown
 from llmrec.errors import InputError, LlmrecError
 
@@ -145,6 +146,18 @@ def test_every_stage_makes_what_the_next_ones_read(tmp_path: Path, scale) -> Non
         assert {path for path in read if path != out} <= made, one.name
         made.add(out)
     assert {"index", "run", "model", "report"} <= {Path(path).name for path in made}
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_dataset_of_ones_own_is_read_as_often_as_the_time_allows(tmp_path: Path, seen: bool) -> None:
+    pictures = {"images": {}} if not seen else {}
+    shop(tmp_path / "own", **pictures)
+    stages = {one.name: " ".join(one.command) for one in demonstration(tmp_path, WHOLE, dataset=tmp_path / "own")}
+    assert "shop" not in stages
+    assert ("pretrain" in stages) == seen
+    assert ("picture" in stages["tune"]) == seen
+    assert f"walks.passes={MOST}" in stages["tune"], "a small log can be read many times"
+    assert "collaborative" in stages["tune"] or seen
 
 
 def test_figures_stand_beside_baselines_and_blind_models(tmp_path: Path) -> None:

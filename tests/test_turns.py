@@ -118,6 +118,7 @@ TABLE: list[tuple[tuple[Any, ...], Asked]] = [
     # wishes
     (("a blue teapot under 40",), Asked("wish", "", TEAPOT | has(colour="blue") | price(below=40))),
     (("a big teapot under 40",), Asked("wish", "big", TEAPOT | price(below=40))),
+    (("something like what I usually take, under 40",), Asked("wish", "", price(below=40))),
     (
         ("something by Alder for less than 20, with stripes",),
         Asked("wish", "", by("Alder") | price(below=20) | has(pattern="stripes")),

@@ -32,6 +32,8 @@ class Scale:
     epochs: int
     """Of the tower; with more pictures than the drawn shop has, as many as `looks` allows."""
     looks: int
+    reads: int
+    """How many items are read in tuning, over all passes; the drawn shop is read three times."""
     tuning: tuple[str, ...] = ()
     merging: tuple[str, ...] = ()
     evaluation: tuple[str, ...] = ()
@@ -41,7 +43,8 @@ WHOLE = Scale(
     shop=("--size", "small"),
     epochs=40,
     looks=60_000,
-    tuning=("walks.passes=3", "talks.count=120"),
+    reads=120_000,
+    tuning=("talks.count=120",),
     merging=("--people", "400"),
     evaluation=("--limit", "200"),
 )
@@ -49,15 +52,21 @@ QUICK = Scale(
     shop=("--items", "400", "--users", "600", "--interactions", "8000", "--picture-size", "160"),
     epochs=30,
     looks=12_000,
-    tuning=("walks.passes=3", "talks.count=30", "watch=0"),
+    reads=24_000,
+    tuning=("talks.count=30", "watch=0"),
     merging=("--people", "100"),
     evaluation=("--limit", "60"),
 )
 
 
 FEWEST = 5  # epochs
-OWN = ("words.content=[picture, text, collaborative, popularity]",)
-"""Of other catalogues than the drawn shop, texts and the company that an item keeps tell much as well."""
+PASSES, MOST = 3, 10  # through the histories: of the drawn shop, and of others at most
+LONGEST = 30  # items of a history that one pass reads: walks.longest of the recipe
+OWN = "[told, picture, text, popularity]"
+"""What the words of another catalogue than the drawn shop are made of: there texts tell something as well. The company
+that an item keeps is the retrievers' part; with it a model hardly looks (docs/lab-notes.md)."""
+OWN_UNSEEN = "[text, collaborative, popularity]"
+"""The same where there are no pictures."""
 
 
 def require_checkout() -> None:
@@ -102,18 +111,22 @@ def starter(
 def demonstration(work: Path, scale: Scale, *, dataset: Path | None = None, seed: int = 0) -> list[Stage]:
     """Everything from the drawn shop, or from a dataset of one's own, to figures of a merged model."""
     begin = starter(work, drawn=scale.shop, tower=(f"epochs={scale.epochs}",), seed=seed)
+    taught: tuple[str, ...] = (f"walks.passes={PASSES}",)
     if dataset is not None:
-        pictures = int(Dataset.open(dataset).info["counts"].get("pictures") or 0)
+        counts = Dataset.open(dataset).info["counts"]
+        pictures = int(counts.get("pictures") or 0)
         epochs = max(FEWEST, min(scale.epochs, scale.looks // max(1, pictures)))
         begin = starter(work, shop=dataset, tower=(f"epochs={epochs}",), seed=seed, pictures=bool(pictures))[1:]
-    known = () if dataset is None else OWN
+        read = max(1, min(counts["interactions"], LONGEST * counts["users"]))
+        passes = max(1, min(MOST, round(scale.reads / read)))
+        taught = (f"walks.passes={passes}", f"words.content={OWN if pictures else OWN_UNSEEN}")
     index, run, model, report = work / "index", work / "run", work / "model", work / "report"
     tune = (*SFT, "train/starter.yaml", f"model={work / 'starter'}", f"index={index}", f"out={run}", f"seed={seed}")
     measure = (*LLMREC, "evaluate", str(index), "--model", str(run), "--controls", "--out", str(report))
     join = (*LLMREC, "merge", str(run), "--out", str(model), *scale.merging)
     return [
         *begin,
-        Stage("tune", "Tuning it: items become words", run / "manifest.json", (*tune, *known, *scale.tuning)),
+        Stage("tune", "Tuning it: items become words", run / "manifest.json", (*tune, *taught, *scale.tuning)),
         Stage("merge", "Merging it into a stock model folder", model / "manifest.json", join),
         Stage("evaluate", "Measuring it beside the baselines", report / "report.json", (*measure, *scale.evaluation)),
     ]

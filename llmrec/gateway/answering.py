@@ -143,10 +143,9 @@ async def _list(
     first = entries[ranked.places[0].item]
     begun = False
     try:
-        async for sentence in spaced(desk.explain(known.taken, first)):
-            yield sentence if begun else f"\n\nOn {bold(first)}, {VOICE}: “{sentence}"
+        async for piece in _quoted(first, known, desk, f"\n\nOn {bold(first)}, {VOICE}: "):
+            yield piece
             begun = True
-        yield "”"
     except (EngineDown, EngineRefused):  # the list is whole without it
         yield ("”" if begun else "") + f"\n\n{SILENT}"
 
@@ -167,10 +166,18 @@ async def _of_items(asked: Asked, known: Known, desk: Desk) -> tuple[Told, Async
 async def _explained(some: Sequence[Entry], known: Known, desk: Desk) -> AsyncGenerator[str]:
     await desk.awake()
     for number, entry in enumerate(some):
-        yield ("\n\n" if number else "") + f"{bold(entry)}: {desk.because(known.taken, entry)}. "
-        yield f"{VOICE.capitalize()}: “"
-        async for sentence in spaced(desk.explain(known.taken, entry)):
-            yield sentence
+        yield ("\n\n" if number else "") + f"{bold(entry)}: {desk.because(known.taken, entry)}."
+        async for piece in _quoted(entry, known, desk, f" {VOICE.capitalize()}: "):
+            yield piece
+
+
+async def _quoted(entry: Entry, known: Known, desk: Desk, before: str) -> AsyncGenerator[str]:
+    """What the model says of an item, between quotation marks and after `before`; nothing where it says nothing."""
+    begun = False
+    async for sentence in spaced(desk.explain(known.taken, entry)):
+        yield sentence if begun else f"{before}“{sentence}"
+        begun = True
+    if begun:
         yield "”"
 
 
@@ -180,10 +187,9 @@ async def _compared(
     scored = [entry for entry in some if entry.item in places]
     await desk.awake()
     for number, entry in enumerate(some):
-        yield ("\n" if number else "") + f"- {bold(entry)}{_price(entry)}: {desk.because(known.taken, entry)}. “"
-        async for sentence in spaced(desk.explain(known.taken, entry)):
-            yield sentence
-        yield "”"
+        yield ("\n" if number else "") + f"- {bold(entry)}{_price(entry)}: {desk.because(known.taken, entry)}."
+        async for piece in _quoted(entry, known, desk, " "):
+            yield piece
     if len(scored) > 1:
         best, other = sorted(scored, key=lambda entry: -places[entry.item].score)[:2]
         times = math.exp(min(20.0, places[best.item].score - places[other.item].score))

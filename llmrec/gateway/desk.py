@@ -127,7 +127,7 @@ class Desk:
         """Sentences on why an item fits, each as soon as it is whole; none names a feature that nobody knows of it.
 
         A sentence that does is left out. Where none is left it is asked again, and after some tries what reviewers
-        agree on is said.
+        agree on is said, or where they agree on nothing, nothing: what is true of every item explains none.
         """
         prompt = await asyncio.to_thread(self._explaining, history, entry)
         features, sayable = self.served.features, self.served.sayable(entry)
@@ -156,8 +156,8 @@ class Desk:
                 return
             if time.monotonic() > until:
                 break
-        plain = features.plain(self.served.codes.get(entry.item, -1))
-        yield plain or f"{entry.title} is what people with a history like this one take."
+        if plain := features.plain(self.served.codes.get(entry.item, -1)):
+            yield plain
 
     async def weigh(self, history: Sequence[str], items: Sequence[str]) -> dict[str, Place]:
         """The model's own log-probability of some items for a history; only of those that have a word."""

@@ -294,7 +294,7 @@ class Explanation(Answer):
     user: str | None
     item: Named
     because: str = Field(description="A short reason that is true by the way it is made.")
-    text: str = Field(description="What the model says of it.")
+    text: str = Field(description="What the model says of it; empty where none of that is known to be true.")
 
 
 class Searched(Answer):
