@@ -452,7 +452,7 @@ MENDED: list[tuple[tuple[Any, ...], Asked]] = [
     (("need: teapot, blue, max 45",), Asked("wish", "", TEAPOT | has(colour="blue") | price(at_most=45))),
     (
         ("my wife collects vases, yellow ones mostly",),
-        Asked("wish", "wife collects mostly", kind("vase") | has(colour="yellow")),
+        Asked("wish", "wife collects", kind("vase") | has(colour="yellow")),
     ),
     (
         ("dress for a summer party, not more than 150 euro",),
