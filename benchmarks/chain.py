@@ -17,7 +17,7 @@ from llmrec.demo import stages  # noqa: E402
 
 LLMREC = [sys.executable, *stages.LLMREC]
 SFT = [sys.executable, *stages.SFT]
-MODEL, LIGHT = "model", "light reader"
+MODEL, LIGHT, SERVED = "model", "light reader", "served"
 FUSED, FUSED_LIGHT = f"fusion with {MODEL}", f"fusion with {LIGHT}"
 
 
@@ -64,8 +64,8 @@ def gains(report: Path) -> dict[str, np.ndarray]:
 
 
 def best_retriever(each: Mapping[str, np.ndarray]) -> str:
-    """The best of the systems that need no tuned run: neither its model nor the reader that taught it has a part."""
-    alone = [name for name in each if MODEL not in name and LIGHT not in name]
+    """The best of the systems in which neither a tuned run nor the reader that taught it has a part."""
+    alone = [name for name in each if not any(ours in name for ours in (MODEL, LIGHT, SERVED))]
     return max(alone, key=lambda name: float(each[name].mean()))
 
 

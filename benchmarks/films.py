@@ -46,6 +46,7 @@ def main() -> None:
     figures |= {name: counts[name] for name in ("items", "pictures", "users", "interactions")}
     taken = json.loads((demo / "demo.json").read_text())["stages"]
     figures |= {f"{name}_minutes": round(told["minutes"], 2) for name, told in taken.items() if name != "evaluate"}
+    figures["demo_minutes"] = round(sum(told["minutes"] for told in taken.values()), 2)  # of all attempts together
     figures |= as_figures(measures(work / "report"))
     each = gains(work / "report")
     retriever = best_retriever(each)

@@ -220,3 +220,21 @@ def test_the_quick_demonstration_from_nothing_killed_on_the_way_and_served(tmp_p
     finally:
         third.terminate()
         third.wait(60)
+
+
+@pytest.mark.slow
+def test_from_a_shops_own_files_to_figures(tmp_path: Path) -> None:
+    def run(*command: str) -> str:
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    files, mapping, plants = tmp_path / "nursery", tmp_path / "nursery" / "mapping.yaml", tmp_path / "plants"
+    run("data_builders/nursery.py", "--out", str(files))
+    tables = [str(files / name) for name in ("pflanzen.csv", "bestellungen.csv")]
+    run("data_builders/tabular.py", "--init", *tables, "--to", str(mapping))
+    said = run("data_builders/tabular.py", str(mapping), "--out", str(plants))
+    assert "240 items with 234 pictures, 500 people" in said, "the guess was right without a correction"
+    run("-m", "llmrec", "demo", str(plants), "--quick", "--no-serve", "--work", str(tmp_path / "work"))
+    report = json.loads((tmp_path / "work" / "report" / "report.json").read_text())
+    assert {"fusion with model", "model, pictures shuffled"} <= {one["name"] for one in report["systems"]}

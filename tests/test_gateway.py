@@ -158,6 +158,38 @@ def test_what_reviewers_agree_on_is_found_and_is_a_reason(client: httpx.Client, 
         desk.served = before
 
 
+def test_what_looks_like_something_taken_is_a_reason_and_what_does_not_is_none(server: Served) -> None:
+    desk = server.gateway.desk
+    entries = desk.book.get([f"i{code:03d}" for code in range(40)])
+    pictured = [item for item, entry in entries.items() if entry.image and entry.fields["title"]]
+    vectors = dict(zip(pictured, desk.index.graphs.now().vectors(pictured, "picture"), strict=True))
+    one = pictured[0]
+    order = sorted(pictured[1:], key=lambda item: float(vectors[item] @ vectors[one]))
+    before, desk._alike = desk._alike, float(vectors[order[-1]] @ vectors[one]) - 1e-6
+    try:
+        nearest, farthest = entries[order[-1]], entries[order[0]]
+        assert desk.because([order[0], one, order[1]], nearest) == f"it looks like {entries[one].title}, which you took"
+        assert "looks like" not in desk.because([one], farthest)
+        assert "looks like" not in desk.because([one], entries["i003"]), "an item without a picture"
+        assert "looks like" not in desk.because([nearest.item], nearest), "itself"
+    finally:
+        desk._alike = before
+
+
+def test_a_model_that_read_no_reviews_explains_nothing(client: httpx.Client, server: Served) -> None:
+    desk = server.gateway.desk
+    desk._explains = False
+    try:
+        told = client.post("/v1/explanations", json={"user": PERSON, "item": "i010"}).json()
+        assert told["text"] == ""
+        assert told["because"]
+        answer = said(client, "Why Thing number 10?", user=PERSON)["content"]
+        assert told["because"].rstrip(".") in answer
+        assert "might put it" not in answer
+    finally:
+        del desk._explains
+
+
 def test_diversity_changes_the_list_and_keeps_the_best(client: httpx.Client) -> None:
     plain = [one["item"] for one in asked(client, user=PERSON, k=8)["items"]]
     mixed = [one["item"] for one in asked(client, user=PERSON, k=8, diversity=0.7)["items"]]
@@ -194,7 +226,8 @@ def test_what_is_dismissed_is_not_shown_again_and_a_person_can_be_forgotten(clie
 
 def test_explanations_are_sentences_whole_or_streamed(client: httpx.Client) -> None:
     told = client.post("/v1/explanations", json={"user": PERSON, "item": "i010"}).json()
-    assert told["text"]
+    assert told["because"]
+    assert isinstance(told["text"], str), "so small a model may say nothing that can be said"
     assert told["item"]["item"] == "i010"
     with client.stream("POST", "/v1/explanations", json={"user": PERSON, "item": "i010", "stream": True}) as answer:
         lines = [line for line in answer.iter_lines() if line]

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ TASTE = 0.25
 """What the model's first place counts where something was asked for; the best answer to that counts 1."""
 SURE = 5.0  # how surely reviewers say it where they could not say it more surely
 SAID = 3  # words of a short reason
+SHORTEST = 4  # words of a sentence of the model
+LOOKED_AT = 20  # items of a history, the last ones, to which a picture is held
+ALIKE, PAIRED = 0.95, 400
+"""The share of all pairs that are less alike than two of which one is said to look like the other; of so many items."""
+SAME = 0.999  # pictures that are all so alike are placeholders
 REST = 2.0  # seconds in which an engine that did not answer is not asked again
 
 WHY_NOT = "The model did not answer in time, so this is the retriever's own order."
@@ -129,11 +135,14 @@ class Desk:
         A sentence that does is left out. Where none is left it is asked again, and after some tries what reviewers
         agree on is said, or where they agree on nothing, nothing: what is true of every item explains none.
         """
-        prompt = await asyncio.to_thread(self._explaining, history, entry)
+        if not self._explains:
+            return
         features, sayable = self.served.features, self.served.sayable(entry)
+        prompt = await asyncio.to_thread(self._explaining, history, entry)
 
         def may_be_said(sentence: str) -> bool:
-            return bool(sentence.strip() and not names_item(sentence) and features.kept(sentence, sayable))
+            long = len(sentence.split()) >= SHORTEST or not features.counts
+            return bool(long and sentence.strip() and not names_item(sentence) and features.kept(sentence, sayable))
 
         said, until = False, time.monotonic() + ENOUGH
         for attempt in range(TRIES):
@@ -159,6 +168,12 @@ class Desk:
         if plain := features.plain(self.served.codes.get(entry.item, -1)):
             yield plain
 
+    @cached_property
+    def _explains(self) -> bool:
+        """Whether the model has learnt to explain: from reviews; without them nothing that it says can be checked."""
+        dataset = self.book.dataset
+        return bool(self.served.features.counts) or dataset is None or dataset.info["counts"]["reviews"] > 0
+
     async def weigh(self, history: Sequence[str], items: Sequence[str]) -> dict[str, Place]:
         """The model's own log-probability of some items for a history; only of those that have a word."""
         tokens = {item: token for item in items if (token := self.served.token(item)) is not None}
@@ -173,10 +188,38 @@ class Desk:
         shared = [word for word in self.served.shared(history, entry.item) if word not in names][:SAID]
         if shared:
             return f"others speak of {_listed(shared)}, as they do of much that you took"
+        twin = self._looks_like(history, entry)
+        if twin:
+            return f"it looks like {twin}, which you took"
         agreed = [word for word in self.served.agreed(entry.item) if word not in names][:SAID]
         if agreed:
             return f"others speak of {_listed(agreed)}"
         return "people with a history like yours take it" if history else "many people take it"
+
+    def _looks_like(self, history: Sequence[str], entry: Entry) -> str | None:
+        """The title of what the person took whose picture is most like the item's, where few pairs are so alike."""
+        last = [item for item in dict.fromkeys(history) if item != entry.item][-LOOKED_AT:]
+        if not last or self._alike is None:
+            return None
+        one, *others = np.nan_to_num(self.index.graphs.now().vectors([entry.item, *last], "picture"))
+        likeness = np.array(others) @ one
+        nearest = last[int(likeness.argmax())]
+        found = self.book.get([nearest]).get(nearest) if likeness.max() >= self._alike else None
+        return found.title if found and found.fields.get("title") else None
+
+    @cached_property
+    def _alike(self) -> float | None:
+        """How alike two pictures are at least of which one can say so; None where pictures tell items hardly apart."""
+        if "picture" not in self.index.store.kinds:
+            return None
+        some = self.index.items.gather_every(max(1, len(self.index.items) // PAIRED)).to_list()
+        vectors = self.index.graphs.now().vectors(some, "picture")
+        vectors = vectors[np.isfinite(vectors).all(axis=1)]
+        if len(vectors) < 2:
+            return None
+        pairs = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]
+        least = float(np.quantile(pairs, ALIKE))
+        return least if least < SAME else None
 
     async def awake(self) -> None:
         """Raise where the engine does not answer, so that it is told before the first word."""
@@ -190,6 +233,7 @@ class Desk:
             await asyncio.to_thread(self.book.get, popular[begin : begin + 1_000])
         await asyncio.to_thread(self.index.search, "something for the evening", 5)
         await asyncio.to_thread(self.index.candidates, popular[:3])
+        await asyncio.to_thread(lambda: self._alike)
 
     async def warm(self) -> None:
         """Ask the engine once for all that it does: it compiles at the first time."""
