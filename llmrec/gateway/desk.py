@@ -132,8 +132,8 @@ class Desk:
     async def explain(self, history: Sequence[str], entry: Entry) -> AsyncGenerator[str]:
         """Sentences on why an item fits, each as soon as it is whole; none names a feature that nobody knows of it.
 
-        A sentence that does is left out. Where none is left it is asked again, and after some tries what reviewers
-        agree on is said, or where they agree on nothing, nothing: what is true of every item explains none.
+        A sentence that does is left out. Where none is left it is asked again, and after some tries nothing is said:
+        the short reason, which is true, stands there already.
         """
         if not self._explains:
             return
@@ -165,8 +165,6 @@ class Desk:
                 return
             if time.monotonic() > until:
                 break
-        if plain := features.plain(self.served.codes.get(entry.item, -1)):
-            yield plain
 
     @cached_property
     def _explains(self) -> bool:
@@ -188,24 +186,25 @@ class Desk:
         shared = [word for word in self.served.shared(history, entry.item) if word not in names][:SAID]
         if shared:
             return f"others speak of {_listed(shared)}, as they do of much that you took"
-        twin = self._looks_like(history, entry)
-        if twin:
-            return f"it looks like {twin}, which you took"
         agreed = [word for word in self.served.agreed(entry.item) if word not in names][:SAID]
         if agreed:
             return f"others speak of {_listed(agreed)}"
+        twin = self._looks_like(history, entry)
+        if twin:
+            return f"it looks like {twin}, which you took"
         return "people with a history like yours take it" if history else "many people take it"
 
     def _looks_like(self, history: Sequence[str], entry: Entry) -> str | None:
         """The title of what the person took whose picture is most like the item's, where few pairs are so alike."""
-        last = [item for item in dict.fromkeys(history) if item != entry.item][-LOOKED_AT:]
-        if not last or self._alike is None:
+        if self._alike is None:
+            return None
+        taken = self.book.get([item for item in dict.fromkeys(history) if item != entry.item][-LOOKED_AT:])
+        last = [item for item, one in taken.items() if one.fields.get("title") and _shelf(one) == _shelf(entry)]
+        if not last:
             return None
         one, *others = np.nan_to_num(self.index.graphs.now().vectors([entry.item, *last], "picture"))
         likeness = np.array(others) @ one
-        nearest = last[int(likeness.argmax())]
-        found = self.book.get([nearest]).get(nearest) if likeness.max() >= self._alike else None
-        return found.title if found and found.fields.get("title") else None
+        return taken[last[int(likeness.argmax())]].title if likeness.max() >= self._alike else None
 
     @cached_property
     def _alike(self) -> float | None:
@@ -371,6 +370,11 @@ class Desk:
             chosen.append(int(value.argmax()))
             likeness = np.maximum(likeness, vectors @ vectors[chosen[-1]])
         return [some[at] for at in chosen]
+
+
+def _shelf(entry: Entry) -> str | None:
+    """The widest category of an item."""
+    return next(iter(entry.fields.get("categories") or ()), None)
 
 
 def _without(hits: Hits, barred: frozenset[str] | set[str], count: int) -> Hits:
