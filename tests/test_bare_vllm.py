@@ -158,7 +158,7 @@ def test_a_gateway_with_vllm_outlives_it_drains_and_leaves_nothing_behind(
         told = running.recommended()
         assert told["fallback"] is None
         check_scores(tuned_model, running.client, told)
-        assert running.explained().json()["text"]
+        assert running.explained().json()["because"]
 
         os.kill(first[0], signal.SIGKILL)
         until(lambda: not alive(first[0]), "vLLM is gone", 10)
