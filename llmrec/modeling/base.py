@@ -97,6 +97,8 @@ def load_base(
         raise InputError(f"No image-text-to-text model could be loaded from {name} ({reason})") from error
     if quantization == "none":
         model = model.to(device)
+    elif quantization == "4bit":
+        _as_quantized(model)
     model.train(train)
     how = str(held).removeprefix("torch.") if quantization == "none" else f"{quantization} in {held}"
     log.info("%s: %s, attention by %s, on %s", name, how, chosen, device)
@@ -138,6 +140,17 @@ def _seconds(dtype: torch.dtype) -> float:
         left @ right
         spent.append(time.perf_counter() - began)
     return min(spent)
+
+
+def _as_quantized(model: Any) -> None:
+    """Have bitsandbytes leave its weights as they are on a processor with AVX512-BF16.
+
+    It would lay them out anew for its own product in bfloat16, which takes sizes that 32 divides and no others, and is
+    not the same from machine to machine.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _quantized(quantization: Quantization, dtype: torch.dtype) -> Any:
