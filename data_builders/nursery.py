@@ -8,7 +8,6 @@ examples:
   python data_builders/nursery.py --out work/another --seed 1
 """
 
-import argparse
 import csv
 import math
 import sys
@@ -17,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import sources
 from PIL import Image, ImageDraw
 
 from llmrec.artifact import staged
@@ -114,13 +114,7 @@ def draw(plant: Plant, random: Random, size: int = 160) -> Image.Image:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    summary, _, examples = (__doc__ or "").partition("\nexamples:")
-    parser = argparse.ArgumentParser(
-        prog="python data_builders/nursery.py",
-        description=summary,
-        epilog=f"examples:{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = sources.described(__doc__, "nursery.py")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another nursery")
     parser.add_argument("--overwrite", action="store_true", help="replace one that stands there")

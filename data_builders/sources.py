@@ -30,13 +30,7 @@ UNIT = "\x1f"
 
 def parser(doc: str | None, script: str, *, ratings: bool = False, needs_out: bool = True) -> argparse.ArgumentParser:
     """The command line of a builder: its docstring as help, and the options that all builders have."""
-    summary, _, examples = (doc or "").partition("\nexamples:")
-    made = argparse.ArgumentParser(
-        prog=f"python data_builders/{script}",
-        description=summary,
-        epilog=f"examples:{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = described(doc, script)
     made.add_argument("--out", type=Path, required=needs_out, metavar="FOLDER", help="the dataset folder to write")
     made.add_argument("--core", type=_core, default=0, metavar="K", help="keep people and items with K interactions")
     if ratings:
@@ -46,6 +40,17 @@ def parser(doc: str | None, script: str, *, ratings: bool = False, needs_out: bo
     made.add_argument("--drop-bad-rows", action="store_true", help=help)
     made.add_argument("--overwrite", action="store_true", help="replace a dataset that stands there")
     return made
+
+
+def described(doc: str | None, script: str) -> argparse.ArgumentParser:
+    """A command line with a docstring as its help and no option yet."""
+    summary, _, examples = (doc or "").partition("\nexamples:")
+    return argparse.ArgumentParser(
+        prog=f"python data_builders/{script}",
+        description=summary,
+        epilog=f"examples:{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _core(text: str) -> int:

@@ -4,10 +4,11 @@ import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import uvicorn
 
@@ -28,6 +29,18 @@ class Served:
     address: str
     gateway: Gateway
     server: uvicorn.Server
+
+
+@contextmanager
+def speaking(server: Served, *pieces: str) -> Iterator[None]:
+    """Have the model write these pieces, for a tiny one writes no sentence; all else of the engine is real."""
+
+    async def write(*_: object, **__: object) -> AsyncGenerator[str]:
+        for piece in pieces:
+            yield piece
+
+    with patch.object(server.gateway.desk.engine, "write", write):
+        yield
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from browsers import CARD, enter, listed, needs_browser, opened, settled
-from gateways import Served, serving
+from gateways import Served, serving, speaking
 from PIL import Image
 
 from llmrec.gateway.access import Keys, add_key
@@ -127,7 +127,7 @@ def test_filters_are_those_of_the_catalogue_and_hold(page: Any, client: httpx.Cl
     assert listed(page) == ids(best(client, user="u03"))
 
 
-def test_a_chat_streams_and_shows_its_items_as_cards(page: Any) -> None:
+def test_a_chat_streams_and_shows_its_items_as_cards(page: Any, server: Served) -> None:
     enter(page, "u04")
     sent: list[Json] = []
     page.on("request", lambda one: sent.append(one.post_data_json) if "/chat/" in one.url else None)
@@ -138,12 +138,13 @@ def test_a_chat_streams_and_shows_its_items_as_cards(page: Any) -> None:
         }).observe(document.querySelector('.log'), {childList: true, subtree: true, characterData: true}); }"""
     )
     page.get_by_label("Your message").fill("Things for the kitchen, please")
-    page.keyboard.press("Enter")
-    page.wait_for_selector('.theirs[aria-busy="false"]')
+    with speaking(server, "I like the ", "handle of this one. ", "It pours well."):
+        page.keyboard.press("Enter")
+        page.wait_for_selector('.theirs[aria-busy="false"]')
     shown = page.eval_on_selector_all(".theirs .row", "all => all.map((one) => one.dataset.item)")
     assert len(shown) == 5
-    lengths = [length for length, _ in page.evaluate("() => seen")]
-    assert len(set(lengths)) > 1, "the words came one after the other"
+    lengths = [length for length, rows in page.evaluate("() => seen") if rows == 5]
+    assert len(set(lengths)) > 1, "the words grew while the cards were there"
     said = page.locator(".theirs").inner_text()
     assert "**" not in said
     assert not re.search(r"^\d\. ", said, re.MULTILINE), "a line of the list stands there as its card"

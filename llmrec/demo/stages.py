@@ -61,7 +61,6 @@ QUICK = Scale(
 
 FEWEST = 5  # epochs
 PASSES, MOST = 3, 10  # through the histories: of the drawn shop, and of others at most
-LONGEST = 30  # items of a history that one pass reads: walks.longest of the recipe
 OWN = "[told, picture, text, popularity]"
 """What the words of another catalogue than the drawn shop are made of: there texts tell something as well. The company
 that an item keeps is the retrievers' part; with it a model hardly looks (docs/lab-notes.md)."""
@@ -113,11 +112,13 @@ def demonstration(work: Path, scale: Scale, *, dataset: Path | None = None, seed
     begin = starter(work, drawn=scale.shop, tower=(f"epochs={scale.epochs}",), seed=seed)
     taught: tuple[str, ...] = (f"walks.passes={PASSES}",)
     if dataset is not None:
+        from llmrec.tuning.recipe import WalkRecipe
+
         counts = Dataset.open(dataset).info["counts"]
         pictures = int(counts.get("pictures") or 0)
         epochs = max(FEWEST, min(scale.epochs, scale.looks // max(1, pictures)))
         begin = starter(work, shop=dataset, tower=(f"epochs={epochs}",), seed=seed, pictures=bool(pictures))[1:]
-        read = max(1, min(counts["interactions"], LONGEST * counts["users"]))
+        read = max(1, min(counts["interactions"], WalkRecipe.longest * counts["users"]))
         passes = max(1, min(MOST, round(scale.reads / read)))
         taught = (f"walks.passes={passes}", f"words.content={OWN if pictures else OWN_UNSEEN}")
     index, run, model, report = work / "index", work / "run", work / "model", work / "report"

@@ -141,8 +141,8 @@ class Desk:
         prompt = await asyncio.to_thread(self._explaining, history, entry)
 
         def may_be_said(sentence: str) -> bool:
-            long = len(sentence.split()) >= SHORTEST or not features.counts
-            return bool(long and sentence.strip() and not names_item(sentence) and features.kept(sentence, sayable))
+            long = len(sentence.split()) >= (SHORTEST if features.counts else 1)
+            return bool(long and not names_item(sentence) and features.kept(sentence, sayable))
 
         said, until = False, time.monotonic() + ENOUGH
         for attempt in range(TRIES):
