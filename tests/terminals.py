@@ -53,6 +53,18 @@ class Terminal:
         """Keys as a person presses them."""
         os.write(self._here, text.encode())
 
+    def interrupt(self) -> None:
+        """Ctrl-C as a person presses it: once the program waits for a key.
+
+        Python's readline looks for signals only while it waits; one that comes in the microseconds between the last
+        letter's echo and that wait is found with the next key.
+        """
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        ends = time.monotonic() + 5
+        while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "S" and time.monotonic() < ends:
+            time.sleep(0.01)
+        self.type("\x03")
+
     def until(self, wanted: bytes | str, seconds: float = 30) -> bytes:
         """What comes up to there, which is then done with."""
         wanted = wanted.encode() if isinstance(wanted, str) else wanted

@@ -187,7 +187,7 @@ def test_lines_are_edited_completed_and_remembered(gateway: Served, home: Path) 
         assert "/picture FILE" in plain(terminal.say("/hel\t"))
         terminal.type("half a line")
         terminal.until("half a line")
-        terminal.type("\x03")
+        terminal.interrupt()
         terminal.until(PROMPT)
         assert "You are u01" in plain(terminal.say("/nonsense\x15/who"))  # the line is dropped
         terminal.type("/quit\n")
