@@ -5,7 +5,7 @@ and held against the piece's row and the reasons in truth/, which nothing that i
 stand texts that are not worth much, so that a high share means something: the same model shown other pieces' pictures,
 a review of another piece of the same kind, a text made of the label alone; and the person's own review, the ceiling.
 The checked model is the product: an answer loses the sentences that name what neither reviewers agree on nor the item's
-own text tells, and where none is left the model is asked again (llmrec/tuning/telling.py).
+own text tells, where none is left the model is asked again, and at last nothing is said (llmrec/tuning/telling.py).
 
 examples:
   python benchmarks/explaining.py work/run --quick
@@ -14,7 +14,7 @@ examples:
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -172,8 +172,11 @@ def baselines(shop: Shop, split: Any, asked: Sequence[Case], seed: int) -> dict[
 def measured(texts: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, float]:
     """The figures of one system."""
 
+    def share_of(these: Iterable[bool]) -> float:
+        return round(sum(these) / len(texts), 4)
+
     def share(holds: Callable[[Verdict], bool]) -> float:
-        return round(sum(holds(verdict) for verdict in verdicts) / len(verdicts), 4)
+        return share_of(map(holds, verdicts))
 
     return {
         "true_reason": share(lambda one: bool(one.reasons)),
@@ -181,6 +184,7 @@ def measured(texts: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, flo
         "contradicts": share(lambda one: bool(one.contradictions)),
         "wrong_history": share(lambda one: bool(one.wrong_history)),
         "no_claim": share(lambda one: all(claim.attribute == "kind" for claim in one.claims)),
+        "silent": share_of(not text for text in texts),
         "words": round(float(np.mean([len(text.split()) for text in texts])), 1),
         "distinct": round(len(set(texts)) / len(texts), 4),
     }

@@ -18,7 +18,8 @@ WORD = re.compile(r"[^\W\d_]{3,}")
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 SHARED, FEWEST, AGREEING = 2.5, 20, 2
 SHORTEST_SENTENCES = 4
-FEW = 3  # features that are listed where nothing better is said
+SHORTEST, ENDS = 4, (".", "!", "?", "…")
+"""How many words a sentence has that is said to somebody, and how it ends."""
 LISTED = 6  # features that a prompt tells
 FILE = "features.json"
 
@@ -50,14 +51,14 @@ class Features:
                 kept.append(sentence)
         return " ".join(kept)
 
+    def sayable(self, sentence: str, known: Collection[str]) -> bool:
+        """Whether a model's sentence may be said: a whole one, not of a few words, that `kept` would keep."""
+        whole = sentence.strip().endswith(ENDS) and len(sentence.split()) >= (SHORTEST if self.counts else 1)
+        return whole and bool(self.kept(sentence, known))
+
     def known(self, item: int, own: str = "") -> frozenset[str]:
         """What may be said of an item: what reviewers agree on, and the features that its own text names."""
         return frozenset(self.of_item.get(item, {})) | (self.counts.keys() & words_of(own))
-
-    def plain(self, item: int) -> str:
-        """What reviewers agree on, the surest first, for where nothing better is said."""
-        words = self.agreed(item, FEW)
-        return f"Others speak of: {', '.join(words)}." if words else ""
 
     def agreed(self, item: int, most: int = LISTED) -> list[str]:
         """What reviewers agree on of an item, the surest first."""

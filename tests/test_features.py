@@ -47,8 +47,16 @@ def test_an_answer_keeps_the_sentences_that_name_nothing_unknown() -> None:
     assert known == {"navy", "stripes", "drum"}
     assert features.kept("I like navy. And stripes on pink.", known) == "I like navy. And stripes on pink."
     assert features.kept("Navy it is. A drum. Stripes!", known - {"drum"}) == "Navy it is. Stripes!"
-    assert features.plain(7) == "Others speak of: stripes, navy."
-    assert features.plain(8) == ""
+
+
+def test_a_sentence_is_said_that_is_whole_not_short_and_names_only_what_is_known() -> None:
+    features = Features({"navy": 30, "drum": 20}, {7: {"navy": 1.0}})
+    known = features.known(7)
+    assert features.sayable("I like the navy of it.", known)
+    for left_out in ("The navy.", "I like the navy of it", "I like the navy drum of it.", "It came on a Monday.", ""):
+        assert not features.sayable(left_out, known), left_out
+    assert Features().sayable("Yes.", known), "where no words tell of items, nothing can be checked"
+    assert not Features().sayable("I like", known)
 
 
 def test_what_is_agreed_of_an_item_and_shared_by_a_history_is_told_the_surest_first() -> None:

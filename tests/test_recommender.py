@@ -18,6 +18,7 @@ from llmrec.prompts import Turn
 from llmrec.recommender import Recommender, changed_pictures
 from llmrec.retrieval.index import Index, IndexRecipe, make_index
 from llmrec.script import Line
+from llmrec.tuning import telling
 from llmrec.tuning.telling import TRIES, answers, explanations
 
 
@@ -111,8 +112,8 @@ def test_it_answers_in_words_the_same_alone_and_among_others(tuned_index: Index,
     assert told == [answers(opened.ranking.ranker, opened.write, [line], longest=8)[0] for line in lines]
 
 
-def test_an_explanation_that_names_nothing_known_is_asked_for_again_and_then_told_plainly(
-    tuned_index: Index, tuned_run: Path
+def test_an_explanation_that_names_nothing_known_is_asked_for_again_and_then_left_out(
+    tuned_index: Index, tuned_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = Recommender.open(tuned_run, tuned_index, tuned_index.dataset(), device="cpu")
     lines = [opened.write.prompt([Turn("user", "Why this?")])] * 2
@@ -121,7 +122,12 @@ def test_an_explanation_that_names_nothing_known_is_asked_for_again_and_then_tol
     features = Features({"handle": 20, "glaze": 20}, {1: {"handle": 1.0}})
     texts, asked = explanations(ranker, write, lines, [0, 1], features, **given)
     assert asked == [TRIES, TRIES], "an untaught model names no feature"
-    assert texts == ["", "Others speak of: handle."]
+    assert texts == ["", ""]
+    said = "A handle. I like the handle of it. Its glaze shines a lot. I took it for the handle"
+    monkeypatch.setattr(telling, "answers", lambda _, __, some, **___: [said] * len(some))
+    texts, asked = explanations(ranker, write, lines, [0, 1], features, **given)
+    assert texts == ["", "I like the handle of it."], "no fragment, and nothing that nobody knows of it"
+    assert asked == [TRIES, 1]
     texts, asked = explanations(ranker, write, lines, [0, 1], Features(), **given)
-    assert asked == [1, 1], "where no features are known, nothing can be checked"
-    assert texts == answers(ranker, write, lines, longest=4)
+    assert texts == ["A handle. I like the handle of it. Its glaze shines a lot."] * 2, "nothing can be checked"
+    assert asked == [1, 1]

@@ -36,7 +36,6 @@ TASTE = 0.25
 """What the model's first place counts where something was asked for; the best answer to that counts 1."""
 SURE = 5.0  # how surely reviewers say it where they could not say it more surely
 SAID = 3  # words of a short reason
-SHORTEST = 4  # words of a sentence of the model
 LOOKED_AT = 20  # items of a history, the last ones, to which a picture is held
 ALIKE, PAIRED = 0.95, 400
 """The share of all pairs that are less alike than two of which one is said to look like the other; of so many items."""
@@ -141,8 +140,7 @@ class Desk:
         prompt = await asyncio.to_thread(self._explaining, history, entry)
 
         def may_be_said(sentence: str) -> bool:
-            long = len(sentence.split()) >= (SHORTEST if features.counts else 1)
-            return bool(long and not names_item(sentence) and features.kept(sentence, sayable))
+            return not names_item(sentence) and features.sayable(sentence, sayable)
 
         said, until = False, time.monotonic() + ENOUGH
         for attempt in range(TRIES):
@@ -158,7 +156,7 @@ class Desk:
                             yield sentence.strip()
                     if time.monotonic() > until:
                         break
-            if text.strip()[-1:] in (".", "!", "?", "…") and may_be_said(text):
+            if may_be_said(text):
                 said = True
                 yield text.strip()
             if said:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from llmrec.features import Features
+from llmrec.features import SENTENCE, Features
 from llmrec.modeling.ranker import Ranker
 from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
@@ -78,8 +78,8 @@ def explanations(
 ) -> tuple[list[str], list[int]]:
     """Explanations of items that name no feature which nobody knows of them, and how often each was asked for.
 
-    An answer loses the sentences that do. Where none is left the model is asked again, with chance in it, and after
-    TRIES it says what reviewers agree on. `own` are the items' own texts.
+    An answer loses the sentences that may not be said. Where none is left the model is asked again, with chance in it,
+    and after TRIES nothing is said. `own` are the items' own texts.
     """
     known = [features.known(item, own[item]) for item in items]
     found, asked = [""] * len(lines), [0] * len(lines)
@@ -98,5 +98,6 @@ def explanations(
             progress=progress,
         )
         for place, text in zip(left, texts, strict=True):
-            found[place], asked[place] = features.kept(text, known[place]), attempt + 1
-    return [text or features.plain(item) for text, item in zip(found, items, strict=True)], asked
+            said = [sentence for sentence in SENTENCE.split(text) if features.sayable(sentence, known[place])]
+            found[place], asked[place] = " ".join(said), attempt + 1
+    return found, asked
