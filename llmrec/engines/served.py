@@ -7,16 +7,18 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any
 
-import httpx
+import aiohttp
 
 from llmrec.engines.engine import EngineDown, EngineRefused, Prompt
 from llmrec.pictures import suffix
 
 AT_MOST = 120  # token ids that one request may ask for; vLLM takes 128
 CONNECTING = 2.0  # seconds
+KEPT = 4.0  # seconds that a connection is kept unused; vLLM closes it after 5
+LINE = 1 << 20  # bytes of one line of a stream; vLLM's have some hundred
 END = "[DONE]"
 """What vLLM says behind the last word of a stream."""
 WAITING = 60.0
@@ -29,14 +31,8 @@ class OpenAIEngine:
 
     def __init__(self, address: str, *, name: str = "model", key: str | None = None, seconds: float = WAITING):
         self.address, self.name, self._seconds = address, name, seconds
-        # No proxy of the environment stands between two processes of one machine.
-        self._client = httpx.AsyncClient(
-            base_url=address,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(seconds, connect=CONNECTING),
-            limits=httpx.Limits(max_connections=None),
-            trust_env=False,
-        )
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._opened: aiohttp.ClientSession | None = None
 
     async def logprobs(self, prompt: Prompt, tokens: Sequence[int]) -> list[float]:
         """Log-probabilities of these tokens as the next one; many are asked for in several requests."""
@@ -61,13 +57,12 @@ class OpenAIEngine:
             async with AsyncExitStack() as opened:
                 until = loop.time() + self._seconds
                 async with asyncio.timeout_at(until):
-                    answer = await opened.enter_async_context(self._client.stream("POST", path, json=body))
-                    if answer.status_code != 200:
-                        await answer.aread()
-                        _raise(answer)
+                    answer = await opened.enter_async_context(self._client.post(path, json=body))
+                    if answer.status != 200:
+                        _raise(answer.status, await answer.read())
                 if "event-stream" not in answer.headers.get("content-type", ""):
                     raise EngineDown("vLLM answered something else than a stream")
-                lines = answer.aiter_lines()
+                lines = await opened.enter_async_context(aclosing(_lines(answer)))
                 while True:
                     async with asyncio.timeout_at(until):
                         line = await anext(lines, None)
@@ -78,26 +73,27 @@ class OpenAIEngine:
                     if text := _said(line):
                         yield text
                         until = loop.time() + self._seconds
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise self._silent(error) from error
 
     async def ready(self) -> bool:
         """Whether it says that it is healthy."""
         try:
-            async with asyncio.timeout(CONNECTING):
-                return (await self._client.get("/health")).status_code == 200
-        except (httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(CONNECTING), self._client.get("/health") as answer:
+                await answer.read()
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
             return False
 
     async def counters(self) -> dict[str, float]:
         """Its own counters, summed over their labels; nothing where it tells none."""
         try:
-            async with asyncio.timeout(CONNECTING):
-                answer = await self._client.get("/metrics")
-        except (httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(CONNECTING), self._client.get("/metrics") as answer:
+                told = (await answer.read()).decode(errors="replace") if answer.status == 200 else ""
+        except (aiohttp.ClientError, TimeoutError):
             return {}
         found: dict[str, float] = {}
-        for line in answer.text.splitlines() if answer.status_code == 200 else ():
+        for line in told.splitlines():
             name, value = line.split("{")[0].split(" ")[0], line.rpartition(" ")[2]
             if not line.startswith("#"):
                 with suppress(ValueError):
@@ -106,7 +102,21 @@ class OpenAIEngine:
 
     async def close(self) -> None:
         """Close its connections."""
-        await self._client.aclose()
+        if self._opened:
+            await self._opened.close()
+
+    @property
+    def _client(self) -> aiohttp.ClientSession:
+        """Its connections; they belong to the loop that runs when they are first asked for."""
+        if self._opened is None:
+            self._opened = aiohttp.ClientSession(
+                self.address,
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING, sock_read=self._seconds),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT),
+                trust_env=False,  # no proxy of the environment stands between two processes of one machine
+            )
+        return self._opened
 
     async def _logprobs(self, prompt: Prompt, tokens: Sequence[int]) -> list[float]:
         asked: dict[str, Any] = {"logprobs": 1, "logprob_token_ids": list(tokens)}
@@ -118,13 +128,14 @@ class OpenAIEngine:
         if not prompt.pictures:
             body["return_tokens_as_token_ids"] = True
         try:
-            answer = await self._client.post(path, json=body)
-        except httpx.HTTPError as error:
+            async with self._client.post(path, json=body) as answer:
+                said = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise self._silent(error) from error
-        if answer.status_code != 200:
-            _raise(answer)
+        if answer.status != 200:
+            _raise(answer.status, said)
         try:
-            told = answer.json()["choices"][0]["logprobs"]
+            told = json.loads(said)["choices"][0]["logprobs"]
             if prompt.pictures:
                 some = told["content"][0]["top_logprobs"]
                 by_token = {f"token_id:{one['token_id']}": one["logprob"] for one in some}
@@ -169,9 +180,20 @@ def data_uri(picture: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
-def _raise(answer: httpx.Response) -> None:
+async def _lines(answer: aiohttp.ClientResponse) -> AsyncGenerator[str]:
+    """The lines of a stream as they come."""
+    held = b""
+    async for some in answer.content.iter_any():
+        *whole, held = (held + some).split(b"\n")
+        if len(held) > LINE:
+            raise EngineDown("vLLM's stream is broken")
+        for line in whole:
+            yield line.decode(errors="replace").rstrip("\r")
+
+
+def _raise(status: int, said: bytes) -> None:
     """Tell a server that cannot from one that will not."""
-    said = answer.text[:500]
-    if answer.status_code >= 500 or answer.status_code == 429:
-        raise EngineDown(f"vLLM answered {answer.status_code}: {said}")
-    raise EngineRefused(f"vLLM answered {answer.status_code}: {said}")
+    text = said.decode(errors="replace")[:500]
+    if status >= 500 or status == 429:
+        raise EngineDown(f"vLLM answered {status}: {text}")
+    raise EngineRefused(f"vLLM answered {status}: {text}")
