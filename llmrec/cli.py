@@ -304,6 +304,7 @@ def pretrain(
     "llmrec evaluate work/index work/index-1 work/index-2 --out work/report-seeds\n\n"
     "llmrec evaluate work/index --out work/report-sampled --sampled\n\n"
     "llmrec evaluate work/index --model work/run --controls --out work/run-report\n\n"
+    "llmrec evaluate work/index --model work/run --ablate --out work/parts-report\n\n"
     "llmrec evaluate work/cold-index --model work/cold-run --cold --out work/cold-report\n\n"
     "llmrec evaluate work/index --model work/run --labels 20 --limit 200 --out work/labels-report\n\n"
     "llmrec evaluate work/report --against work/other-report"
@@ -327,7 +328,14 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of samples and resamples.")] = 0,
     model: Annotated[list[Path] | None, typer.Option(help="A tuned run to measure beside the retrievers.")] = None,
     controls: Annotated[
-        bool, typer.Option("--controls", help="Also ask the model with shuffled, blank and no pictures.")
+        bool,
+        typer.Option(
+            "--controls", help="Also ask it with pictures shuffled, shuffled within their category, blank, and none."
+        ),
+    ] = False,
+    ablate: Annotated[
+        bool,
+        typer.Option("--ablate", help="Also ask it with each part of its item words left out, and with each alone."),
     ] = False,
     labels: Annotated[
         int,
@@ -353,8 +361,8 @@ def evaluate(
     with shown_progress() as progress:
         content = evaluate_indexes(
             index, out, dataset=dataset, part=part, sampled=sampled, cold=cold, limit=limit, seed=seed,
-            overwrite=overwrite, models=model or (), controls=controls, labels=labels, orders=orders, device=device,
-            progress=progress,
+            overwrite=overwrite, models=model or (), controls=controls, ablate=ablate, labels=labels, orders=orders,
+            device=device, progress=progress,
         )  # fmt: skip
     tables.print_report(content)
     typer.echo(f"Look at it: {out / 'report.html'}")

@@ -1,9 +1,10 @@
 """A tuned run, opened beside its index: it ranks all items for histories, and under other pictures than the right."""
 
 import tempfile
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from llmrec.errors import InputError
 from llmrec.examples import ExampleSource
 from llmrec.modeling.album import Album, mean_of
 from llmrec.modeling.bank import Bank, Floats
-from llmrec.modeling.kinds import EYES
+from llmrec.modeling.kinds import EYES, TOLD
 from llmrec.modeling.light import Teacher
 from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
@@ -28,8 +29,9 @@ from llmrec.tuning.ranking import LightRanking, ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.run import MANIFEST, PROMPTS, REMEDY, open_run
 
-Pictures = Literal["shuffled", "blank", "none"]
-CONTROLS: tuple[Pictures, ...] = ("shuffled", "blank", "none")
+Pictures = Literal["shuffled", "shuffled within category", "blank", "none"]
+PICTURES = "pictures"
+CONTROLS: tuple[Pictures, ...] = get_args(Pictures)
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,13 @@ class Recommender:
         """What makes prompts like those that the run was tuned on; `changes` are to the recipe's examples."""
         return example_source(self.recipe, dataset, self.split, self.prompts, self.write, progress, **changes)
 
-    def control(self, pictures: Pictures, index: Index, *, seed: int = 0) -> ModelRanking:
-        """The same model, shown other pictures: those of other items, an empty one, or none."""
+    def control(
+        self, pictures: Pictures, index: Index, *, groups: Sequence[Hashable] | None = None, seed: int = 0
+    ) -> ModelRanking:
+        """The same model, shown other pictures: those of other items, an empty one, or none.
+
+        Within categories they are shuffled among the items of each of the `groups`.
+        """
         words = self.ranking.ranker.words
         seen = [kind for kind in EYES if kind in self.bank.vectors]
         if not seen:
@@ -81,13 +88,33 @@ class Recommender:
         vectors = {**self.bank.vectors}
         for kind in seen:
             blank = self._blank(kind, index) if pictures == "blank" else None
-            vectors[kind] = changed_pictures(vectors[kind], pictures, blank, seed=seed)
+            vectors[kind] = changed_pictures(vectors[kind], pictures, blank, groups, seed=seed)
         content, known = words.prepare({kind: torch.from_numpy(table) for kind, table in vectors.items()})
-        other = _shallow(words)
-        other.content, other.known = content.to(words.content), known.to(words.known)
-        ranker = _shallow(self.ranking.ranker)
-        ranker.words = other
-        return replace(self.ranking, ranker=ranker, name=f"model, pictures {pictures}")
+        return self._with(content.to(words.content), known.to(words.known), f"model, pictures {pictures}")
+
+    def ablations(self) -> list[ModelRanking]:
+        """The same model, each part of its item words left out, and each alone; nothing where there is one part.
+
+        What is seen of a picture is one part, however many vectors tell it. Nothing is tuned anew: an item is as it
+        would be if that part were not known of it. Vectors learnt by heart (`words.learnt`) stay.
+        """
+        words = self.ranking.ranker.words
+        part_of = [PICTURES if kind in (*EYES, TOLD) else kind for kind in words.widths]
+        each = torch.tensor(list(words.widths.values()), device=words.content.device)
+        found = []
+        for part in dict.fromkeys(part_of) if len(set(part_of)) > 1 else ():
+            own = torch.tensor([float(one == part) for one in part_of]).to(words.known)
+            for name, stays in ((f"without {part}", 1 - own), (f"{part} alone", own)):
+                content = words.content * torch.repeat_interleave(stays, each).to(words.content)
+                found.append(self._with(content, words.known * stays, f"model, {name}"))
+        return found
+
+    def _with(self, content: torch.Tensor, known: torch.Tensor, name: str) -> ModelRanking:
+        """The same model with items of another content."""
+        words, ranker = _shallow(self.ranking.ranker.words), _shallow(self.ranking.ranker)
+        words.content, words.known = content, known
+        ranker.words = words
+        return replace(self.ranking, ranker=ranker, name=name)
 
     def labelled(
         self,
@@ -133,14 +160,33 @@ class Recommender:
         return found
 
 
-def changed_pictures(table: Floats, pictures: Pictures, blank: Floats | None, *, seed: int) -> Floats:
-    """Picture vectors as they would be with other pictures; items without a picture stay without."""
+def shelves(dataset: Dataset) -> list[Hashable] | None:
+    """The categories of each item, all of them together; None where the catalogue tells none."""
+    told = dataset.items.select("categories").collect()["categories"].to_list()
+    return [tuple(one or ()) for one in told] if any(told) else None
+
+
+def changed_pictures(
+    table: Floats, pictures: Pictures, blank: Floats | None, groups: Sequence[Hashable] | None = None, *, seed: int
+) -> Floats:
+    """Picture vectors as they would be with other pictures; items without a picture stay without.
+
+    Within `groups` an item that has no other beside it keeps its own.
+    """
     changed: Floats = np.array(table)
     there = np.flatnonzero(np.isfinite(table).all(axis=1))
     if pictures == "none":
         changed[there] = np.nan
     elif pictures == "shuffled":
         changed[there] = table[np.random.default_rng(seed).permutation(there)]
+    elif groups is not None:
+        rng = np.random.default_rng(seed)
+        beside: dict[Hashable, list[int]] = {}
+        for place in there.tolist():
+            beside.setdefault(groups[place], []).append(place)
+        for some in beside.values():
+            order = rng.permutation(some)
+            changed[order] = table[np.roll(order, 1)]  # a circle, so that nobody keeps its own
     else:
         changed[there] = blank
     return changed

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from shops import interactions, shop
 
@@ -15,7 +16,7 @@ from llmrec.evaluation.retrievers import evaluate_indexes
 from llmrec.features import Features
 from llmrec.modeling.light import Teacher
 from llmrec.prompts import Turn
-from llmrec.recommender import Recommender, changed_pictures
+from llmrec.recommender import Recommender, changed_pictures, shelves
 from llmrec.retrieval.index import Index, IndexRecipe, make_index
 from llmrec.script import Line
 from llmrec.tuning import telling
@@ -35,7 +36,35 @@ def test_other_pictures_give_other_scores_and_leave_the_model_as_it_was(tuned_in
         other = opened.control(pictures, tuned_index)
         assert other.name == f"model, pictures {pictures}"
         assert not np.allclose(other.score(asked), right, atol=1e-4)
+    groups = [place % 3 for place in range(len(tuned_index.items))]
+    within = opened.control("shuffled within category", tuned_index, groups=groups)
+    assert within.name == "model, pictures shuffled within category"
+    assert not np.allclose(within.score(asked), right, atol=1e-4)
     assert np.array_equal(opened.ranking.score(asked), right)
+
+
+def test_parts_of_item_words_are_left_out_and_stand_alone(tuned_index: Index, tuned_run: Path) -> None:
+    dataset = tuned_index.dataset()
+    opened = Recommender.open(tuned_run, tuned_index, dataset, device="cpu")
+    asked = histories(dataset)
+    right = opened.ranking.score(asked)
+    found = {one.name.removeprefix("model, "): one.score(asked) for one in opened.ablations()}
+    parts = ["pictures", "text", "collaborative", "popularity"]
+    assert list(found) == [name for part in parts for name in (f"without {part}", f"{part} alone")]
+    assert len({scores.tobytes() for scores in [*found.values(), right]}) == len(found) + 1, "each tells something else"
+    unseen = opened.control("none", tuned_index).score(asked)
+    assert np.allclose(found["without pictures"], unseen, atol=1e-5), "sight, picture and what they tell go together"
+    assert np.array_equal(opened.ranking.score(asked), right)
+
+
+def test_categories_are_taken_whole_and_may_be_missing(tmp_path: Path) -> None:
+    made = shop(tmp_path / "shop")
+    groups = shelves(made)
+    told = made.items.select("categories").collect()["categories"].to_list()
+    assert groups == [tuple(one or ()) for one in told]
+    none = pl.lit(None, pl.List(pl.String)).alias("categories")
+    made.items.with_columns(none).collect().write_parquet(made.folder / "items.parquet")
+    assert shelves(made) is None
 
 
 def test_changed_pictures_are_of_the_same_items(tuned_index: Index, tuned_run: Path) -> None:
@@ -45,21 +74,34 @@ def test_changed_pictures_are_of_the_same_items(tuned_index: Index, tuned_run: P
     shuffled = changed_pictures(table, "shuffled", None, seed=0)
     assert sorted(map(tuple, shuffled[there])) == sorted(map(tuple, table[there]))
     assert not np.array_equal(shuffled[there], table[there])
+    groups = [place % 3 for place in range(len(table))]
+    groups[np.flatnonzero(there)[0]] = 99
+    within = changed_pictures(table, "shuffled within category", None, groups, seed=0)
+    for group in range(3):
+        some = [place for place in np.flatnonzero(there) if groups[place] == group]
+        assert sorted(map(tuple, within[some])) == sorted(map(tuple, table[some])), "those of the same category"
+        assert not (within[some] == table[some]).all(axis=1).any(), "and nobody its own"
+    alone = np.flatnonzero(there)[0]
+    assert np.array_equal(within[alone], table[alone]), "but who stands alone"
     blank = changed_pictures(table, "blank", np.ones(table.shape[1], np.float32), seed=0)
     assert len({tuple(row) for row in blank[there]}) == 1
     assert np.isnan(changed_pictures(table, "none", None, seed=0)).all()
-    for changed in (shuffled, blank):
+    for changed in (shuffled, within, blank):
         assert np.isnan(changed[~there]).all()
 
 
 def test_a_report_shows_the_model_alone_fused_and_under_controls(
     tuned_index: Index, tuned_run: Path, tmp_path: Path
 ) -> None:
-    evaluate_indexes([tuned_index.folder], tmp_path / "report", models=[tuned_run], controls=True, device="cpu")
+    asked = {"models": [tuned_run], "controls": True, "ablate": True, "device": "cpu"}
+    evaluate_indexes([tuned_index.folder], tmp_path / "report", **asked)
     told = json.loads((tmp_path / "report" / "report.json").read_text())
     names = {system["name"] for system in told["systems"]}
     assert {"model", "fusion with model", "model, pictures shuffled", "model, pictures none"} <= names
     assert {"light reader", "fusion with light reader"} <= names
+    assert {"model, pictures blank", "model, without text", "model, pictures alone"} <= names
+    within = "model, pictures shuffled within category"
+    assert (within in names) != any(line.startswith(within) for line in told["warnings"]), "measured, or told why not"
     compared = {line["system"] for line in told["comparisons"]} | {line["other"] for line in told["comparisons"]}
     assert "light reader" in compared
 

@@ -45,6 +45,7 @@ def evaluate_indexes(
     overwrite: bool = False,
     models: Sequence[Path] = (),
     controls: bool = False,
+    ablate: bool = False,
     labels: int = 0,
     orders: int = 1,
     device: str = "auto",
@@ -52,9 +53,10 @@ def evaluate_indexes(
 ) -> dict[str, Any]:
     """Returns what `report.json` holds. Indexes must be alike in all but their seed.
 
-    Tuned models are ranked beside the index's retrievers, alone and fused with them, and with `controls` also with
-    other pictures than they should see. `cold` ranks the new items of a cold-items split among themselves. With
-    `labels` models also put so many of the best retriever's first items in order by letters, over so many `orders`.
+    Tuned models are ranked beside the index's retrievers, alone and fused with them, with `controls` also with
+    other pictures than they should see, and with `ablate` by parts of their item words. `cold` ranks the new items of
+    a cold-items split among themselves. With `labels` models also put so many of the best retriever's first items in
+    order by letters, over so many `orders`.
     """
     if sampled and cold:
         raise InputError("--sampled and --cold ask for different candidates: give one of them")
@@ -74,7 +76,14 @@ def evaluate_indexes(
         split = indexes[0].split(opened)
         cases = cases_of(split, asked, protocol="sampled" if sampled else "cold" if cold else "full", limit=limit)
         runs = _opened(models, indexes[0], opened, device, by_labels=bool(labels))
-        tuned = _models(runs, indexes[0], split, controls, progress)
+        tuned = _models(runs, indexes[0], split, progress)
+        warnings = [ON_VALID] if part == "valid" else []
+        if controls:
+            others, untold = _controls(runs, indexes[0], opened)
+            tuned, warnings = [*tuned, *others], [*warnings, *untold]
+        if ablate:
+            others, untold = _ablations(runs)
+            tuned, warnings = [*tuned, *others], [*warnings, *untold]
         labelled = _labelled(runs, indexes[0], opened, split, labels, orders, seed, progress) if labels else []
         tuned += [one for one, _ in labelled]
         fits = [rank_all([*index.retrievers, *tuned], cases, seed=seed, progress=progress) for index in indexes]
@@ -83,7 +92,6 @@ def evaluate_indexes(
                 raise InputError(f"{index.folder} has other systems than {indexes[0].folder}. {ALIKE}")
         ratings = opened.interactions.select("rating").collect()["rating"].to_numpy().astype(np.float64)
         told = rating_errors(split, ratings, asked)
-        warnings = [ON_VALID] if part == "valid" else []
         systems = over_seeds(fits)
         lettered = [about_labels(one, systems, cases, trained=known, seed=seed) for one, known in labelled]
         return write_report(
@@ -127,22 +135,14 @@ def _labelled(
     return found
 
 
-def _models(
-    models: dict[str, "Recommender"], index: Index, split: Split, controls: bool, progress: Progress | None
-) -> list[Retriever]:
-    """Each model and its light reader, alone and fused by weights fitted on validation, and under controls.
+def _models(models: dict[str, "Recommender"], index: Index, split: Split, progress: Progress | None) -> list[Retriever]:
+    """Each model and its light reader, alone and fused by weights fitted on validation.
 
     The model is fused with all that it must add to: the index's parts and the light reader. What the gateway serves is
     the index's first candidates, which the model scores once more.
     """
-    if not models:
-        return []
-    from llmrec.recommender import CONTROLS
-
     systems: list[Retriever] = []
-    for label, opened in models.items():
-        if not opened.recipe.item_words:
-            continue
+    for label, opened in _by_words(models):
         alone = replace(opened.ranking, name=f"model{label}")
         joined: list[Retriever] = [*index.parts]
         light: list[Retriever] = []
@@ -154,10 +154,41 @@ def _models(
             systems += [one, replace(fused, name=f"fusion with {one.name}", fallback=index.recent)]
         weights = learn_reranking(index.fused, alone, split, seed=opened.recipe.seed, progress=progress)
         systems.append(Reranking(index.fused, alone, weights, name=f"served{label}"))
-        if controls:
-            others = [opened.control(pictures, index) for pictures in CONTROLS]
-            systems += [replace(one, name=f"{one.name}{label}") for one in others]
     return systems
+
+
+def _controls(models: dict[str, "Recommender"], index: Index, dataset: Dataset) -> tuple[list[Retriever], list[str]]:
+    """Each model with other pictures than it should see, and why one of these is missing."""
+    from llmrec.recommender import CONTROLS, shelves
+
+    systems: list[Retriever] = []
+    untold: list[str] = []
+    for label, opened in _by_words(models):
+        for pictures in CONTROLS:
+            groups = None
+            if pictures == "shuffled within category" and (groups := shelves(dataset)) is None:
+                untold.append(f"model{label}, pictures {pictures}: the catalogue tells no categories.")
+                continue
+            one = opened.control(pictures, index, groups=groups)
+            systems.append(replace(one, name=f"{one.name}{label}"))
+    return systems, untold
+
+
+def _ablations(models: dict[str, "Recommender"]) -> tuple[list[Retriever], list[str]]:
+    """Each model by parts of its item words, and which have a single part."""
+    systems: list[Retriever] = []
+    untold: list[str] = []
+    for label, opened in _by_words(models):
+        some = opened.ablations()
+        systems += [replace(one, name=f"{one.name}{label}") for one in some]
+        if not some:
+            untold.append(f"model{label}: its item words are made of one part, so none can be left out.")
+    return systems, untold
+
+
+def _by_words(models: dict[str, "Recommender"]) -> list[tuple[str, "Recommender"]]:
+    """Those that rank by item words; letters alone are asked for by --labels."""
+    return [(label, opened) for label, opened in models.items() if opened.recipe.item_words]
 
 
 def _seeds(indexes: Sequence[Index]) -> list[int]:
