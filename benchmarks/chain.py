@@ -13,7 +13,7 @@ import polars as pl
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from llmrec.demo import stages  # noqa: E402
+from llmrec.chain import stages  # noqa: E402
 
 LLMREC = [sys.executable, *stages.LLMREC]
 SFT = [sys.executable, *stages.SFT]

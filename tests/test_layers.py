@@ -12,6 +12,7 @@ LINES = (
     {"__main__"},
     {"cli", "cli_tools", "sft"},
     {"demo"},
+    {"chain"},
     {"gateway"},
     {"tables", "doctor", "terminal", "gateway_child"},
     {"evaluation"},

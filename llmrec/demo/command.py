@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-PORT = 8080
+PORT, JOURNAL = 8080, "demo.json"
 EPILOG = (
     "Examples:  llmrec demo\n\nllmrec demo work/shop\n\nllmrec demo --quick --no-serve\n\n"
     "llmrec demo --work work/mine --port 9000\n\n"
@@ -38,10 +38,12 @@ def demo(
     """Draw a shop, teach a model to see, rank and speak on this machine, measure it, and serve it with a page."""
     from rich.console import Console
 
-    from llmrec.demo.figures import Figures
-    from llmrec.demo.running import alone, run_all
-    from llmrec.demo.stages import QUICK, WHOLE, demonstration, require_checkout
-    from llmrec.demo.view import clock, print_figures, shown
+    from llmrec.chain.running import alone, run_all
+    from llmrec.chain.stages import require_checkout
+    from llmrec.chain.view import clock, shown
+    from llmrec.demo.figures import Figures, finding
+    from llmrec.demo.stages import QUICK, WHOLE, demonstration
+    from llmrec.demo.view import print_figures
 
     require_checkout()
     if engine not in ("auto", "vllm", "local"):
@@ -55,7 +57,7 @@ def demo(
         stages = demonstration(work, QUICK if quick else WHOLE, dataset=own, seed=seed)
         try:
             with shown(console) as show:
-                doing = run_all(stages, work, show)
+                doing = run_all(stages, work, show, journal=JOURNAL, finding=finding)
         except KeyboardInterrupt:
             console.print("\nStopped. The same command goes on from here.")
             raise typer.Exit(130) from None

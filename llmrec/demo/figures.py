@@ -20,6 +20,7 @@ NAMES = {
     "fusion with model": "the model and the retrievers",
     "model, pictures blank": "the model, all pictures blank",
     "model, pictures shuffled": "the model, pictures of other items",
+    "model, pictures shuffled within category": "the model, pictures of others of their kind",
     "model, pictures none": "the model, no pictures",
 }
 SPEAKS = {"shop": "atelier/dataset.json", "pretrain": "tower/manifest.json", "tune": "run/manifest.json"}

@@ -13,15 +13,15 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from llmrec.artifact import read_json, write_json
-from llmrec.demo.figures import finding
-from llmrec.demo.stages import ROOT, Stage
+from llmrec.chain.stages import ROOT, Stage
 from llmrec.environment import LOOK, ended, ending_with_us
 from llmrec.errors import InputError, LlmrecError
 from llmrec.progress import OFTEN
 
-JOURNAL, LOGS, LOCK = "demo.json", "logs", "demo.lock"
+JOURNAL, LOGS, LOCK = "stages.json", "logs", "stages.lock"
 ENDING = 20.0  # seconds that a stage has to end when it is stopped
 LAST = 4_096  # bytes of a log that tell how far it is
+PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 STEPS = re.compile(r"(\d+)/(\d+) \[")
 COUNTED = re.compile(r"^([^:]{3,60}): ([\d,]+)(?: of ([\d,]+))?$")
 
@@ -36,6 +36,8 @@ class Doing:
     minutes: float = 0.0
     said: str = ""
     """How far it is, and once it is done what it has found."""
+    peak: float = 0.0
+    """The most memory that its process held, in MiB; 0 where that is not known."""
 
 
 @dataclass
@@ -43,15 +45,16 @@ class Journal:
     """What was run in a folder, with which settings, and how long it took."""
 
     folder: Path
+    name: str
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, folder: Path) -> "Journal":
+    def open(cls, folder: Path, name: str) -> "Journal":
         """Read it, or begin one."""
-        if not (folder / JOURNAL).is_file():
-            return cls(folder)
-        told = read_json(folder, JOURNAL, kind="a demonstration", remedy=f"Remove {folder} and begin anew")
-        return cls(folder, told["stages"])
+        if not (folder / name).is_file():
+            return cls(folder, name)
+        told = read_json(folder, name, kind="a folder of stages", remedy=f"Remove {folder} and begin anew")
+        return cls(folder, name, told["stages"])
 
     def kept(self, stage: Stage) -> bool:
         """Whether a stage is done; an error where it was done with other settings than these."""
@@ -63,15 +66,23 @@ class Journal:
             )
         return stage.made.exists()
 
-    def note(self, stage: Stage, minutes: float | None) -> None:
-        """Note that a stage was begun, and once it is done how long it took."""
-        spent = self.stages.get(stage.name, {}).get("minutes", 0.0)
-        self.stages[stage.name] = {"command": list(stage.command), "minutes": round(spent + (minutes or 0.0), 3)}
-        write_json(self.folder / JOURNAL, {"stages": self.stages})
+    def note(self, stage: Stage, minutes: float | None, peak: float = 0.0) -> None:
+        """Note that a stage was begun, and once it is done how long it took and how much it held."""
+        spent = self.minutes(stage)
+        self.stages[stage.name] = {
+            "command": list(stage.command),
+            "minutes": round(spent + (minutes or 0.0), 3),
+            "peak_mib": round(max(self.peak(stage), peak)),
+        }
+        write_json(self.folder / self.name, {"stages": self.stages})
 
     def minutes(self, stage: Stage) -> float:
         """How long a stage took, all attempts together."""
         return float(self.stages.get(stage.name, {}).get("minutes", 0.0))
+
+    def peak(self, stage: Stage) -> float:
+        """The most memory that a stage held, in MiB."""
+        return float(self.stages.get(stage.name, {}).get("peak_mib", 0.0))
 
 
 @contextmanager
@@ -81,23 +92,37 @@ def alone(work: Path) -> Iterator[None]:
         work.mkdir(parents=True, exist_ok=True)
         held = FileLock(work / LOCK).acquire(timeout=0)
     except Timeout:
-        raise InputError(f"Another demonstration is at work in {work}. Wait for it, or give another --work") from None
+        raise InputError(f"Stages are already being run in {work}. Wait for it, or give another --work") from None
     except OSError as error:
         raise InputError(f"{work} cannot be written to ({error.strerror}). Give another --work") from error
     with held:
         yield
 
 
-def run_all(stages: Sequence[Stage], work: Path, show: Callable[[Sequence[Doing]], None]) -> list[Doing]:
-    """Run what is not there yet; `show` is called whenever something is to be seen."""
-    journal = Journal.open(work)
-    doing = [Doing(stage, "kept" if journal.kept(stage) else "waits", journal.minutes(stage)) for stage in stages]
+def run_all(
+    stages: Sequence[Stage],
+    work: Path,
+    show: Callable[[Sequence[Doing]], None],
+    *,
+    journal: str = JOURNAL,
+    finding: Callable[[str, Path], str] = lambda *_: "",
+) -> list[Doing]:
+    """Run what is not there yet, and note it in the file `journal`.
+
+    `show` is called whenever something is to be seen; `finding` tells what a stage that is done has found.
+    """
+    book = Journal.open(work, journal)
+    doing = [
+        Doing(stage, "kept" if book.kept(stage) else "waits", book.minutes(stage), peak=book.peak(stage))
+        for stage in stages
+    ]
     for one in doing:
         if one.state == "kept":
             one.said = finding(one.stage.name, work)
     for one in doing:
         if one.state == "waits":
-            _run(one, work, journal, lambda: show(doing))
+            _run(one, work, book, lambda: show(doing))
+            one.said = finding(one.stage.name, work)
         show(doing)
     return doing
 
@@ -123,11 +148,12 @@ def _run(one: Doing, work: Path, journal: Journal, show: Callable[[], None]) -> 
     try:
         while process.poll() is None:
             one.minutes, one.said = before + (time.monotonic() - began) / 60, far(log, start)
+            one.peak = max(one.peak, held_at_most(process.pid))
             show()
             time.sleep(LOOK)
     finally:
         ended(process, ENDING)
-        journal.note(one.stage, (time.monotonic() - began) / 60)
+        journal.note(one.stage, (time.monotonic() - began) / 60, one.peak)
     one.minutes, one.said = journal.minutes(one.stage), ""
     if process.returncode or not one.stage.made.exists():
         one.state = "failed"
@@ -136,7 +162,17 @@ def _run(one: Doing, work: Path, journal: Journal, show: Callable[[], None]) -> 
             f"{one.stage.says} failed with {process.returncode}. The last of {log}:\n\n{ending(log, start)}\n\n"
             "Once that is mended, the same command goes on from here"
         )
-    one.state, one.said = "done", finding(one.stage.name, work)
+    one.state = "done"
+
+
+def held_at_most(process: int) -> float:
+    """The most memory that a process has held so far, in MiB; 0 where the system does not tell."""
+    try:
+        told = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0.0
+    found = PEAK.search(told)
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def far(log: Path, start: int = 0) -> str:
