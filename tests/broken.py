@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-How = Literal["well", "hangs", "unwell", "resets", "drips", "slow", "dies", "stalls", "nonsense", "refuses"]
+How = Literal["well", "hangs", "unwell", "resets", "drips", "slow", "dies", "stalls", "rambles", "nonsense", "refuses"]
 WORDS = ("It ", "suits ", "you. ") * 10
 
 
@@ -68,7 +68,7 @@ class Vllm:
 
     async def _write(self, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        for number, word in enumerate(WORDS):
+        for number, word in enumerate(WORDS if self.how != "rambles" else ()):
             piece = b"data: " + json.dumps({"choices": [{"text": word}]}).encode() + b"\n\n"
             writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
@@ -77,6 +77,9 @@ class Vllm:
                 return
             pause = 1.0 if self.how == "slow" else 60.0 if self.how == "stalls" and number == 4 else 0.0
             await asyncio.sleep(pause)
+        while self.how == "rambles":  # a line without an end
+            writer.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+            await writer.drain()
         writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
         await writer.drain()
 

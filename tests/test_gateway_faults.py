@@ -169,6 +169,13 @@ def test_an_engine_that_falls_silent_in_a_stream_ends_it_too(client, vllm):
     until(lambda: vllm.writing == 0)
 
 
+def test_a_line_without_an_end_is_not_read_to_its_end(client, vllm):
+    vllm.how = "rambles"
+    answer = client.post("/v1/explanations", json={"user": PERSON, "item": "i010"})
+    assert refused(answer, 503)["code"] == "engine_down"
+    until(lambda: vllm.writing == 0)
+
+
 def test_a_list_stands_though_the_model_cannot_explain_its_first_item(client, vllm):
     vllm.how = "dies"
     message = client.post("/v1/chat/completions", json=chat(LIST)).json()["choices"][0]["message"]
