@@ -10,6 +10,8 @@ import typer
 
 from llmrec import __version__
 from llmrec.cli_tools import tools
+from llmrec.compare.command import EPILOG as OF_COMPARE
+from llmrec.compare.command import compare
 from llmrec.demo.command import EPILOG, demo
 from llmrec.errors import DatasetError, InputError, LlmrecError
 
@@ -590,6 +592,7 @@ def serve(
     run(Path(model[0]), index, chosen, told=typer.echo)
 
 
+app.command(epilog=OF_COMPARE)(compare)
 app.command(epilog=EPILOG)(demo)
 
 

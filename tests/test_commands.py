@@ -43,6 +43,7 @@ NOT_RUN = {
     r"llmrec serve .*tensor-parallel": "it needs two GPUs",
     r"llm ": "somebody else's program; tests/test_clients.py asks with it",
     r"llmrec demo ": "minutes; tests/test_demo.py",
+    r"llmrec compare .*(--work|--quick)": "hours, or minutes; tests/test_compare.py",
     r"python data_builders/tabular\.py (--init )?films/": "films and posters are others' data; benchmarks/films.py",
     r"llmrec chat ": "it talks with a server; tests/test_chat.py does",
     r"llmrec doctor": "what it says is of the machine; tests/test_doctor.py",

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "llmrec"
 LINES = (
     {"__main__"},
     {"cli", "cli_tools", "sft"},
-    {"demo"},
+    {"demo", "compare"},
     {"chain"},
     {"gateway"},
     {"tables", "doctor", "terminal", "gateway_child"},

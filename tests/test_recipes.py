@@ -7,6 +7,7 @@ import yaml
 from shops import shop
 from tiny_models import tiny_model
 
+from llmrec.compare.suite import distinct, plan, read_suite
 from llmrec.config import load_config
 from llmrec.errors import ConfigError, InputError
 from llmrec.pretraining.recipe import CaptionRecipe, TowerRecipe, load_recipe
@@ -21,6 +22,7 @@ TUNING = [path for path in RECIPES if "index" in (yaml.safe_load(path.read_text(
 TOWERS = [path for path in RECIPES if path.name.startswith("tower")]
 CAPTIONS = [path for path in RECIPES if path.name.startswith("captions")]
 LAUNCHES = [path for path in RECIPES if path.name.startswith("accelerate-")]
+SUITES = [path for path in RECIPES if path.parent.name == "suites"]
 
 
 def name(path: Path) -> str:
@@ -37,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_is_no_other_file_among_the_recipes() -> None:
-    assert set(RECIPES) == {*TUNING, *TOWERS, *CAPTIONS, *LAUNCHES}
+    assert set(RECIPES) == {*TUNING, *TOWERS, *CAPTIONS, *LAUNCHES, *SUITES}
     assert len(TUNING) >= 10
 
 
@@ -45,7 +47,7 @@ def test_there_is_no_other_file_among_the_recipes() -> None:
 def test_a_recipe_opens_with_the_command_that_runs_it(path: Path) -> None:
     first = path.read_text().splitlines()[0]
     assert first.startswith("# ")
-    assert f"train/{path.name}" in first
+    assert str(path.relative_to(ROOT)) in first
 
 
 @pytest.mark.parametrize("path", TUNING, ids=name)
@@ -68,6 +70,20 @@ def test_a_tower_recipe_is_read(path: Path) -> None:
 @pytest.mark.parametrize("path", CAPTIONS, ids=name)
 def test_a_caption_recipe_is_read(path: Path) -> None:
     assert isinstance(load_recipe(path), CaptionRecipe)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("path", SUITES, ids=name)
+def test_a_suite_is_read_and_its_settings_are_those_of_the_commands(path: Path, quick: bool, tmp_path: Path) -> None:
+    planned = plan(read_suite(path), tmp_path, quick=quick)
+    for stage in distinct(planned):
+        if stage.command[1] == "llmrec.sft":
+            load_config(TuningRecipe, ROOT / stage.command[2], list(stage.command[3:]))
+        elif stage.command[2] == "pretrain":
+            settings = [word for word in stage.command[4:] if "=" in word]
+            load_recipe(ROOT / stage.command[stage.command.index("--recipe") + 1], settings)
+        elif stage.command[2] == "index":
+            load_config(IndexRecipe, None, [word for word in stage.command if "=" in word])
 
 
 @pytest.mark.parametrize("path", LAUNCHES, ids=name)

@@ -173,6 +173,15 @@ def compare_reports(first: Path, second: Path, *, seed: int = 0) -> list[dict[st
     return found
 
 
+def system_gains(folder: Path, system: str) -> pl.DataFrame:
+    """The main measures of every person and target of one system of a report."""
+    content, people = _opened(folder)
+    names = [one["name"] for one in content["systems"]]
+    if system not in names:
+        raise InputError(f"{folder} measured no system {system!r}, but {', '.join(names)}. Name one of these")
+    return _gains(people, system)
+
+
 def _gains(people: pl.DataFrame, system: str) -> pl.DataFrame:
     """The main measures of every person and target, the mean where a system was fitted with several seeds."""
     own = people.filter(pl.col("system") == system)

@@ -1,0 +1,110 @@
+"""`llmrec compare`: runs a suite of experiments and writes what it found."""
+
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from llmrec.chain.running import Doing
+    from llmrec.compare.results import Found
+
+EPILOG = (
+    "Examples:  llmrec compare train/suites/adaptation.yaml --plan\n\n"
+    "llmrec compare train/suites/adaptation.yaml --work work/compare\n\n"
+    "llmrec compare train/suites/adaptation.yaml --quick\n\n"
+    "What is made stays: the same command goes on where it was stopped, and suites share what they have in common."
+)
+DONE, AHEAD = 6, 3  # stages that are shown behind and before the one at work
+
+
+def compare(
+    suite: Annotated[Path, typer.Argument(help="A YAML file as in train/suites.", show_default=False)],
+    work: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("work/compare"),
+    only: Annotated[list[str] | None, typer.Option(help="Run this cell alone, or these.", show_default=False)] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small shop, little tuning, one seed: whether it runs, and no answer.")
+    ] = False,
+    plan_only: Annotated[bool, typer.Option("--plan", help="List the stages, and which are there; run none.")] = False,
+) -> None:
+    """Run the cells of a suite, each with several seeds, and write one page: figures, costs, what they say."""
+    from rich.console import Console
+
+    from llmrec.artifact import write_json
+    from llmrec.chain.running import alone, run_all
+    from llmrec.chain.stages import require_checkout
+    from llmrec.chain.view import clock, shown
+    from llmrec.compare.page import page
+    from llmrec.compare.results import reading, results
+    from llmrec.compare.suite import distinct, plan, read_suite
+
+    require_checkout()
+    asked = read_suite(suite)
+    work = work.absolute()
+    planned = plan(asked, work, quick=quick, only=frozenset(only or ()))
+    stages = distinct(planned)
+    console = Console(highlight=False)
+    if plan_only:
+        for stage in stages:
+            console.print(f"{'is there' if stage.made.exists() else 'to make ':8}  {stage.says}", soft_wrap=True)
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stages end with us
+    with alone(work):
+        try:
+            with shown(console) as show:
+                near = _near if console.is_terminal else list
+                doing = run_all(stages, work, lambda some: show(near(some)))
+        except KeyboardInterrupt:
+            console.print("\nStopped. The same command goes on from here.")
+            raise typer.Exit(130) from None
+        found = results(asked, planned, doing)
+        content = _content(asked, suite, planned, found, reading(found), quick=quick)
+        out = work / f"{suite.stem}{'-quick' if quick else ''}"
+        out.mkdir(exist_ok=True)
+        write_json(out / "compare.json", content)
+        (out / "compare.html").write_text(page(content, found), encoding="utf-8")
+    console.print(f"\n[bold]{asked.question}[/bold]")
+    for one in found:
+        spread = f"{one.interval.low:.4f}–{one.interval.high:.4f}"
+        console.print(f"  {one.interval.mean:.4f}  {spread}  {clock(one.costs.minutes):>6}  {one.name}", soft_wrap=True)
+    console.print()
+    for sentence in content["reading"]:
+        console.print(f"- {sentence}", soft_wrap=True)
+    console.print(f"\nLook at it: {out / 'compare.html'}", soft_wrap=True)
+
+
+def _near(doing: "Sequence[Doing]") -> "list[Doing]":
+    """The stages around the one at work: a suite has more of them than a terminal has lines."""
+    begun = [one for one in doing if one.state != "waits"]
+    waiting = [one for one in doing if one.state == "waits"]
+    return [*begun[-DONE - 1 :], *waiting[:AHEAD]]
+
+
+def _content(
+    asked: Any, suite: Path, planned: Sequence[Any], found: "Sequence[Found]", told: list[str], *, quick: bool
+) -> dict[str, Any]:
+    from llmrec.artifact import read_json
+    from llmrec.compare.results import as_content
+    from llmrec.environment import machine, versions
+
+    report = read_json(planned[0].report, "report.json", kind="a report", remedy="Remove it and begin anew")
+    return {
+        "suite": suite.name,
+        "question": asked.question,
+        "system": asked.system,
+        "against": next(one.name for one in found if one.gap is None),
+        "quick": quick,
+        "dataset": report["dataset"],
+        "people": report["people"],
+        "catalogue": report["catalogue"],
+        "seeds": list(found[0].seeds),
+        "found": as_content(found),
+        "reading": told,
+        "command": shlex.join(["llmrec", *sys.argv[1:]]),
+        "machine": machine(),
+        "versions": versions(["llmrec", "torch", "transformers", "peft", "trl"]),
+    }

@@ -1,0 +1,180 @@
+"""A suite: one chain of commands in cells that differ in what is compared, each with several seeds."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from llmrec.chain.stages import LLMREC, ROOT, SFT, Stage, starter
+from llmrec.config import load_config
+from llmrec.dataset import Dataset
+from llmrec.errors import ConfigError
+
+STAGES = "stages"
+Settings = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One of the ways that are compared: which recipes, and what each command is told beside them."""
+
+    says: str = ""
+    """What it is, in a few words."""
+    tower: str | None = None
+    """The recipe of the picture tower: train/tower.yaml unless given."""
+    pretrain: Settings = ()
+    """Settings of `llmrec pretrain`, which makes the tower."""
+    captions: str | None = None
+    """A recipe by which the assembled model then learns to tell what pictures show; nothing unless given."""
+    index: Settings = ()
+    """Settings of `llmrec index`."""
+    assemble: Settings = ()
+    """Options of `llmrec assemble`."""
+    recipe: str | None = None
+    """The recipe of tuning: train/starter.yaml unless given."""
+    tune: Settings = ()
+    """Settings of `python -m llmrec.sft`."""
+    evaluate: Settings = ()
+    """Options of `llmrec evaluate`."""
+
+    def over(self, common: "Cell") -> "Cell":
+        """This cell's own beside what all cells have; where both say something, its own comes last and holds."""
+        told: dict[str, Any] = {}
+        for one in fields(self):
+            own, usual = getattr(self, one.name), getattr(common, one.name)
+            told[one.name] = (*usual, *own) if isinstance(own, tuple) else own or usual
+        return Cell(**told)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A question, and the cells whose figures answer it."""
+
+    question: str
+    """What is asked, in one sentence."""
+    cells: Mapping[str, Cell]
+    """What is compared, by name."""
+    against: str
+    """The cell that the others are held against."""
+    system: str = "model"
+    """Whose figures of each report are taken: model, or another that the report names."""
+    dataset: Path | None = None
+    """A dataset; without it a shop is drawn."""
+    shop: Settings = ("--size", "small")
+    """How the shop is drawn."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """The seeds of each cell."""
+    seeded: tuple[Literal["pretrain", "tune"], ...] = ("tune",)
+    """The stages that a seed changes; the others are made once, with the first one, and shared."""
+    all: Cell = field(default_factory=Cell)
+    """What all cells have."""
+    quick: Cell = field(default_factory=Cell)
+    """What all cells have besides where it has to be quick."""
+    quick_shop: Settings | None = None
+    """How the shop is drawn then."""
+
+    def __post_init__(self) -> None:
+        if len(self.cells) < 2:
+            raise ConfigError("cells has fewer than two. Name another way to compare with")
+        if self.against not in self.cells:
+            raise ConfigError(f"against is {self.against!r}, which is no cell. Name one of {', '.join(self.cells)}")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"seeds is {list(self.seeds)}: give each seed once, and one at least")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One cell with one seed: its commands from the shop to the report."""
+
+    cell: str
+    seed: int
+    stages: tuple[Stage, ...]
+
+    @property
+    def run(self) -> Path:
+        """The folder of the tuned run."""
+        return self.stages[-2].made.parent
+
+    @property
+    def report(self) -> Path:
+        """The folder of the report."""
+        return self.stages[-1].made.parent
+
+
+def read_suite(path: Path) -> Suite:
+    """Read a suite from YAML; every fault of it is told."""
+    return load_config(Suite, path)
+
+
+def plan(suite: Suite, work: Path, *, quick: bool = False, only: frozenset[str] = frozenset()) -> list[Planned]:
+    """All cells with all seeds, or some of the cells. What two of them have in common has the same folder."""
+    unknown = sorted(only - suite.cells.keys())
+    if unknown:
+        raise ConfigError(f"{unknown[0]!r} is no cell of this suite. Its cells are {', '.join(suite.cells)}")
+    common = suite.quick.over(suite.all) if quick else suite.all
+    drawn = suite.quick_shop if quick and suite.quick_shop is not None else suite.shop
+    return [
+        Planned(name, seed, tuple(_chain(suite, name, cell.over(common), drawn, seed, work)))
+        for name, cell in suite.cells.items()
+        if not only or name in only
+        for seed in (suite.seeds[:1] if quick else suite.seeds)
+    ]
+
+
+def distinct(planned: list[Planned]) -> list[Stage]:
+    """The stages of all of them, each once, in an order in which they can be run."""
+    found: dict[Path, Stage] = {}
+    for depth in range(max(len(one.stages) for one in planned)):  # first what is shared
+        for one in planned:
+            if depth < len(one.stages) - 2:
+                found.setdefault(one.stages[depth].made, one.stages[depth])
+    for one in planned:
+        for stage in one.stages:
+            found.setdefault(stage.made, stage)
+    return list(found.values())
+
+
+def _chain(suite: Suite, name: str, cell: Cell, drawn: Settings, seed: int, work: Path) -> list[Stage]:
+    place = partial(_folder, work)
+    of_stage = {one: seed if one in suite.seeded else suite.seeds[0] for one in ("pretrain", "tune")}
+    own = suite.dataset.absolute() if suite.dataset else None
+    begin = starter(
+        work, shop=own, drawn=drawn, recipe=cell.tower or "train/tower.yaml", tower=cell.pretrain, index=cell.index,
+        assemble=cell.assemble, seed=of_stage["pretrain"], place=place,
+        pictures=own is None or bool(Dataset.open(own).info["counts"].get("pictures")),
+    )  # fmt: skip
+    folders = {one.name: one.made.parent for one in begin}
+    shop, index, model = (folders[name] for name in ("shop", "index", "assemble"))
+    stages = [Stage(one.made.parent.name, one.says, one.made, one.command) for one in begin[1 if own else 0 :]]
+
+    def add(kind: str, says: str, marker: str, *command: str) -> Path:
+        folder = place(kind, command)
+        stages.append(Stage(folder.name, says, folder / marker, (*command, "--out", str(folder))))
+        return folder
+
+    which = f"{name}, seed {seed}"
+    if cell.captions:
+        told = (*LLMREC, "pretrain", str(shop), "--recipe", cell.captions, f"model={model}")
+        model = add("captioned", f"Learning to tell pictures: {name}", "config.json", *told, f"seed={seed}")
+    tune = (*SFT, cell.recipe or "train/starter.yaml", f"model={model}", f"index={index}", *cell.tune)
+    tune = (*tune, f"seed={of_stage['tune']}")
+    run = place("run", tune)
+    stages.append(Stage(run.name, f"Tuning: {which}", run / "manifest.json", (*tune, f"out={run}")))
+    measure = (*LLMREC, "evaluate", str(index), "--model", str(run), *cell.evaluate)
+    add("report", f"Measuring: {which}", "report.json", *measure)
+    return stages
+
+
+def _folder(work: Path, name: str, command: tuple[str, ...]) -> Path:
+    """A folder of its own for each command: another setting, another recipe's content or another input is another."""
+    told = [_content(word.replace(str(work), "")) for word in command]
+    return work / STAGES / f"{name}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:10]}"
+
+
+def _content(word: str) -> list[str]:
+    """A word of a command; of a recipe also what it holds."""
+    path = ROOT / word
+    return [word, path.read_text(encoding="utf-8")] if path.suffix == ".yaml" and path.is_file() else [word]

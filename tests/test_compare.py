@@ -1,0 +1,287 @@
+"""Suites: cells share what they have in common, figures are paired over people, sentences say what these support."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from llmrec.chain.running import Doing
+from llmrec.compare.page import HIGH, LEFT, WIDE, plot
+from llmrec.compare.results import Costs, Found, reading, results
+from llmrec.compare.suite import Cell, Planned, Suite, distinct, plan, read_suite
+from llmrec.errors import ConfigError, InputError
+from llmrec.significance import Difference, Interval
+
+ROOT = Path(__file__).parent.parent
+PEOPLE = 400
+
+
+def suite(**changes: Any) -> Suite:
+    cells = {"short": Cell(tune=("adapter.layers=2",)), "long": Cell(tune=("adapter.layers=4",))}
+    return Suite(**{"question": "How many?", "cells": cells, "against": "short", "seeds": (0, 1), **changes})
+
+
+def names(planned: list[Planned], kind: str) -> list[str]:
+    return [stage.name for one in planned for stage in one.stages if stage.name.startswith(kind)]
+
+
+# --- what is run -------------------------------------------------------------------------------------------------
+
+
+def test_cells_share_what_they_have_in_common(tmp_path: Path) -> None:
+    planned = plan(suite(), tmp_path)
+    assert [(one.cell, one.seed) for one in planned] == [("short", 0), ("short", 1), ("long", 0), ("long", 1)]
+    for kind in ("atelier", "tower", "index", "starter"):
+        assert len(names(planned, kind)) == 4
+        assert len(set(names(planned, kind))) == 1, "made once"
+    assert len(set(names(planned, "run"))) == len(set(names(planned, "report"))) == 4
+    stages = distinct(planned)
+    assert len(stages) == 4 + 4 * 2
+    there: set[str] = set()
+    for stage in stages:  # nothing is read before it is made
+        for word in stage.command:
+            for folder in re.findall(rf"{tmp_path}/stages/[^/ =]+", word):
+                assert Path(folder) == stage.made.parent or folder in there, (stage.name, folder)
+        there.add(str(stage.made.parent))
+
+
+def test_a_seed_changes_the_stages_that_are_said_to_have_one(tmp_path: Path) -> None:
+    planned = plan(suite(seeded=("pretrain", "tune")), tmp_path)
+    assert len(set(names(planned, "atelier"))) == 1
+    assert len(set(names(planned, "tower"))) == len(set(names(planned, "index"))) == 2
+    fixed = plan(suite(seeded=("pretrain",)), tmp_path)
+    assert {word for one in fixed for word in one.stages[-2].command if word.startswith("seed=")} == {"seed=0"}
+
+
+def test_what_a_cell_says_comes_after_what_all_have(tmp_path: Path) -> None:
+    common = Cell(tower="train/tower-contrastive.yaml", pretrain=("epochs=3",), tune=("walks.passes=2",))
+    cells = {"one": Cell(), "other": Cell(tower="train/tower.yaml", tune=("walks.passes=4",), evaluate=("--sampled",))}
+    one, other = plan(suite(cells=cells, against="one", all=common, seeds=(5,)), tmp_path)
+    look = {planned.cell: planned.stages[1].command for planned in (one, other)}
+    assert "train/tower-contrastive.yaml" in look["one"]
+    assert "train/tower.yaml" in look["other"]
+    assert all("epochs=3" in command for command in look.values())
+    tune = other.stages[-2].command
+    assert tune.index("walks.passes=2") < tune.index("walks.passes=4"), "the last one holds"
+    assert "--sampled" in other.stages[-1].command
+    assert "--sampled" not in one.stages[-1].command
+
+
+def test_another_content_of_a_recipe_is_another_stage(tmp_path: Path) -> None:
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text("walks: {passes: 1}\n")
+    cells = {"one": Cell(recipe=str(recipe)), "other": Cell()}
+    before = plan(suite(cells=cells, against="one"), tmp_path / "work")[0]
+    assert plan(suite(cells=cells, against="one"), tmp_path / "work")[0] == before
+    recipe.write_text("walks: {passes: 2}\n")
+    after = plan(suite(cells=cells, against="one"), tmp_path / "work")[0]
+    assert after.run != before.run
+    assert after.report != before.report, "and so is what is made of it"
+    assert [one.name for one in after.stages[:-2]] == [one.name for one in before.stages[:-2]]
+
+
+def test_captions_come_between_the_assembled_model_and_its_tuning(tmp_path: Path) -> None:
+    cells = {"told": Cell(captions="train/captions.yaml"), "untold": Cell()}
+    planned = {one.cell: one for one in plan(suite(cells=cells, against="told", seeds=(0,)), tmp_path)}
+    captioned = planned["told"].stages[-3]
+    assert captioned.name.startswith("captioned")
+    assert f"model={captioned.made.parent}" in planned["told"].stages[-2].command
+    assert not names([planned["untold"]], "captioned")
+
+
+def test_quick_is_small_and_has_one_seed(tmp_path: Path) -> None:
+    small = suite(quick=Cell(tune=("walks.passes=0.1",)), quick_shop=("--items", "50"))
+    planned = plan(small, tmp_path, quick=True)
+    assert [one.seed for one in planned] == [0, 0]
+    assert "50" in planned[0].stages[0].command
+    tune = planned[0].stages[-2].command
+    assert tune.index("walks.passes=0.1") < tune.index("adapter.layers=2"), "what is compared stays"
+
+
+def test_some_cells_alone(tmp_path: Path) -> None:
+    assert {one.cell for one in plan(suite(), tmp_path, only=frozenset(["long"]))} == {"long"}
+    with pytest.raises(ConfigError, match=r"'broad' is no cell of this suite\. Its cells are short, long"):
+        plan(suite(), tmp_path, only=frozenset(["broad"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("question: Which?\nagainst: a\ncells: {a: {}}\n", "fewer than two"),
+        ("question: Which?\nagainst: c\ncells: {a: {}, b: {}}\n", "against is 'c'"),
+        ("question: Which?\nagainst: a\ncells: {a: {}, b: {}}\nseeds: [1, 1]\n", "each seed once"),
+        ("question: Which?\nagainst: a\ncells: {a: {tun: []}, b: {}}\n", "did you mean cells.a.tune"),
+        ("against: a\ncells: {a: {}, b: {}}\n", "question is missing"),
+    ],
+)
+def test_a_suite_that_cannot_be_is_told(text: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=why):
+        read_suite(tmp_path / "suite.yaml")
+
+
+# --- what it found -----------------------------------------------------------------------------------------------
+
+
+def made(planned: Planned, ranks: np.ndarray, users: list[str] | None = None) -> None:
+    """A report and a run as the commands write them."""
+    users = users or [f"u{place}" for place in range(len(ranks))]
+    planned.report.mkdir(parents=True)
+    planned.run.mkdir(parents=True)
+    told = {"version": 1, "dataset": {"name": "x", "fingerprint": "f"}, "split": "s", "part": "test"}
+    told |= {"protocol": "full", "systems": [{"name": "model"}], "people": len(ranks), "catalogue": 99}
+    (planned.report / "report.json").write_text(json.dumps(told))
+    table = pl.DataFrame({"system": "model", "user": users, "target": "i1", "rank": ranks.astype(np.int64)})
+    table.write_parquet(planned.report / "people.parquet")
+    plan_of = {"plan": {"trained_parameters": 10, "parameters": 40}, "kind": "run"}
+    (planned.run / "manifest.json").write_text(json.dumps(plan_of))
+
+
+def doing(planned: list[Planned], minutes: dict[str, float]) -> list[Doing]:
+    return [
+        Doing(stage, "done", minutes[one.cell] if stage.name.startswith("run") else 0.5, peak=100.0)
+        for one in planned
+        for stage in one.stages
+    ]
+
+
+def test_figures_are_means_over_seeds_and_differences_are_paired_over_people(tmp_path: Path) -> None:
+    planned = plan(suite(), tmp_path)
+    rng = np.random.default_rng(0)
+    hard = rng.integers(1, 40, PEOPLE)
+    for one in planned:  # everybody is a little better served by the long one
+        made(one, np.maximum(1, hard - 3) if one.cell == "long" else hard + one.seed)
+    found = results(suite(), planned, doing(planned, {"short": 2.0, "long": 3.0}))
+    assert [one.name for one in found] == ["long", "short"]
+    long, short = found
+    assert short.gap is None
+    assert long.gap is not None
+    assert long.corrected is not None
+    assert long.gap.mean == pytest.approx(long.interval.mean - short.interval.mean)
+    assert long.corrected < 0.001
+    assert not short.level
+    assert short.interval.mean == pytest.approx(np.mean(list(short.seeds.values())))
+    assert short.deviation == pytest.approx(np.std(list(short.seeds.values()), ddof=1))
+    assert long.deviation == 0
+    assert long.costs == Costs(minutes=3.0, whole=3.0 + 0.5 * 5, memory=100, trained=10, parameters=40)
+    text = " ".join(reading(found))
+    assert "“long” has the highest mean" in text
+    assert "“long” ranks better than “short”" in text
+    assert "takes 1.50 of the time of tuning and 1.00 of the memory" in text
+
+
+def test_a_difference_by_chance_is_not_called_one(tmp_path: Path) -> None:
+    one_seed = suite(seeds=(0,))
+    planned = plan(one_seed, tmp_path)
+    rng = np.random.default_rng(1)
+    for one in planned:
+        made(one, rng.integers(1, 40, PEOPLE))
+    found = results(one_seed, planned, doing(planned, {"short": 2.0, "long": 4.0}))
+    text = " ".join(reading(found))
+    assert all(one.level for one in found)
+    assert "cannot be told from" in text
+    assert "better" not in text
+    assert "worse" not in text
+    assert "one seed a cell" in text
+    assert found[0].deviation is None
+
+
+def test_other_people_cannot_be_paired(tmp_path: Path) -> None:
+    planned = plan(suite(seeds=(0,)), tmp_path)
+    made(planned[0], np.arange(1, 9))
+    made(planned[1], np.arange(1, 9), users=[f"v{place}" for place in range(8)])
+    with pytest.raises(InputError, match="'long' asked other people than 'short' did"):
+        results(suite(seeds=(0,)), planned, doing(planned, {"short": 1, "long": 1}))
+
+
+def test_a_system_that_no_report_has_is_told(tmp_path: Path) -> None:
+    other = suite(seeds=(0,), system="modal")
+    planned = plan(other, tmp_path)
+    for one in planned:
+        made(one, np.arange(1, 9))
+    with pytest.raises(InputError, match="measured no system 'modal', but model"):
+        results(other, planned, doing(planned, {"short": 1, "long": 1}))
+
+
+def shown(name: str, mean: float, minutes: float, *, level: bool, gap: float | None = None, p: float = 0.5) -> Found:
+    difference = None if gap is None else Difference(gap, gap - 0.01, gap + 0.01, p)
+    span = Interval(mean, mean - 0.01, mean + 0.01)
+    costs = Costs(minutes, 2 * minutes, 1024.0, 5_000_000, 9_000_000)
+    return Found(name, "", span, None, {0: mean, 1: mean}, costs, difference, None if gap is None else p, level)
+
+
+def test_the_cheapest_of_those_that_are_as_good_is_named() -> None:
+    found = [
+        shown("all", 0.21, 10, level=True, gap=0.03, p=0.001),
+        shown("some", 0.205, 4, level=True, gap=0.025, p=0.01),
+        shown("few", 0.18, 1, level=False),
+    ]
+    told = reading(found)
+    assert told[0] == "“all” has the highest mean, 0.2100, but “some” cannot be told from it."
+    assert told[1] == "Of these “some” is tuned in the least time: 0.40 of that of “all”."
+    assert any(sentence.startswith("“some” ranks better than “few” (+0.0250") for sentence in told)
+
+
+def test_points_of_a_plot_stand_within_it_and_in_order() -> None:
+    found = [shown("a", 0.3, 8, level=True), shown("b", 0.2, 2, level=False, gap=-0.1), shown("c", 0.1, 0, level=False)]
+    drawn = plot(found, "minutes", lambda costs: costs.minutes)
+    points = drawn["points"]
+    assert [one["number"] for one in points] == [1, 2, 3]
+    assert points[0]["x"] > points[1]["x"] > points[2]["x"] > LEFT
+    assert points[0]["y"] < points[1]["y"] < points[2]["y"] < HIGH, "better is higher up"
+    assert all(0 < one["top"] <= one["y"] <= one["bottom"] < HIGH and one["x"] < WIDE for one in points)
+    same = [replace(one, costs=replace(one.costs, minutes=0.0)) for one in found]
+    assert len({one["x"] for one in plot(same, "minutes", lambda costs: costs.minutes)["points"]}) == 1
+
+
+# --- the command -------------------------------------------------------------------------------------------------
+
+TINY = """
+question: Do more layers rank better?
+against: two layers
+cells:
+  two layers: {tune: [adapter.layers=2]}
+  none: {says: "item words alone", tune: [adapter.kind=frozen, adapter.layers=0, words.still=false]}
+seeds: [3]
+shop: [--items, "120", --users, "120", --interactions, "1500", --picture-size, "64"]
+all:
+  pretrain: [epochs=1]
+  index: [sasrec.epochs=1]
+  assemble: [--layers, "2"]
+  tune: [walks.passes=0.3, words.warm=1, talks.count=0, watch=0]
+  evaluate: [--limit, "40"]
+"""
+
+
+@pytest.mark.slow
+def test_a_suite_from_its_shop_to_its_page_and_again(tmp_path: Path) -> None:
+    (tmp_path / "layers.yaml").write_text(TINY)
+    command = [sys.executable, "-m", "llmrec", "compare", str(tmp_path / "layers.yaml"), "--work", str(tmp_path / "w")]
+    listed = subprocess.run([*command, "--plan"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert len(listed.splitlines()) == listed.count("to make") == 4 + 2 * 2
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads((tmp_path / "w/layers/compare.json").read_text())
+    assert {one["name"] for one in told["found"]} == {"two layers", "none"}
+    assert told["seeds"] == [3]
+    assert told["people"] == 40
+    for one in told["found"]:
+        assert one["costs"]["minutes"] > 0
+        assert one["costs"]["memory"] > 200
+        assert set(one["seeds"]) == {"3"}
+    assert told["found"][0]["costs"]["trained"] != told["found"][1]["costs"]["trained"]
+    page = (tmp_path / "w/layers/compare.html").read_text()
+    for sentence in told["reading"]:
+        assert sentence.split(" (")[0] in page
+        assert f"- {sentence}" in done.stdout
+    assert page.count("<circle") == 2 * 3
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert again.count("is there") == 8
+    assert "begins" not in again
