@@ -188,6 +188,7 @@ def changed_pictures(
             order = rng.permutation(some)
             changed[order] = table[np.roll(order, 1)]  # a circle, so that nobody keeps its own
     else:
+        assert blank is not None, "an empty picture has a vector, and shuffling within categories has groups"
         changed[there] = blank
     return changed
 

@@ -1,7 +1,9 @@
 """Both engines read the same prompts, items and pictures among them, and say the same."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,37 @@ def test_a_server_that_is_not_there_is_told_at_once(prompts: tuple[Prompt, Promp
         run_with(nowhere, lambda engine: engine.logprobs(prompts[0], [1]))
     with pytest.raises(EngineDown, match=r"127\.0\.0\.1:9 does not answer"):
         run_with(nowhere, lambda engine: said(engine, prompts[0]))
+
+
+def test_it_asks_behind_the_path_of_an_address_and_follows_nobody(prompts: tuple[Prompt, Prompt]) -> None:
+    seen: list[str] = []
+
+    class Sent(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.path)
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(307)
+            self.send_header("location", "/somewhere/else")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Sent)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}/models/a/"
+    try:
+        assert run_with(lambda: OpenAIEngine(address), lambda engine: engine.ready()) is False
+        with pytest.raises(EngineRefused, match="vLLM answered 307"):
+            run_with(lambda: OpenAIEngine(address), lambda engine: engine.logprobs(prompts[0], [1]))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert seen == ["/models/a/health", "/models/a/v1/completions"]
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ def alone(work: Path) -> Iterator[None]:
         work.mkdir(parents=True, exist_ok=True)
         held = FileLock(work / LOCK).acquire(timeout=0)
     except Timeout:
-        raise InputError(f"Stages are already being run in {work}. Wait for it, or give another --work") from None
+        raise InputError(f"Stages are already being run in {work}. Wait for them, or give another --work") from None
     except OSError as error:
         raise InputError(f"{work} cannot be written to ({error.strerror}). Give another --work") from error
     with held:

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from typing import Any
 
 import aiohttp
@@ -57,7 +57,7 @@ class OpenAIEngine:
             async with AsyncExitStack() as opened:
                 until = loop.time() + self._seconds
                 async with asyncio.timeout_at(until):
-                    answer = await opened.enter_async_context(self._client.post(path, json=body))
+                    answer = await opened.enter_async_context(self._asked(path, body))
                     if answer.status != 200:
                         _raise(answer.status, await answer.read())
                 if "event-stream" not in answer.headers.get("content-type", ""):
@@ -79,7 +79,7 @@ class OpenAIEngine:
     async def ready(self) -> bool:
         """Whether it says that it is healthy."""
         try:
-            async with asyncio.timeout(CONNECTING), self._client.get("/health") as answer:
+            async with asyncio.timeout(CONNECTING), self._asked("/health") as answer:
                 await answer.read()
                 return answer.status == 200
         except (aiohttp.ClientError, TimeoutError):
@@ -88,7 +88,7 @@ class OpenAIEngine:
     async def counters(self) -> dict[str, float]:
         """Its own counters, summed over their labels; nothing where it tells none."""
         try:
-            async with asyncio.timeout(CONNECTING), self._client.get("/metrics") as answer:
+            async with asyncio.timeout(CONNECTING), self._asked("/metrics") as answer:
                 told = (await answer.read()).decode(errors="replace") if answer.status == 200 else ""
         except (aiohttp.ClientError, TimeoutError):
             return {}
@@ -110,13 +110,20 @@ class OpenAIEngine:
         """Its connections; they belong to the loop that runs when they are first asked for."""
         if self._opened is None:
             self._opened = aiohttp.ClientSession(
-                self.address,
                 headers=self._headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING, sock_read=self._seconds),
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT),
                 trust_env=False,  # no proxy of the environment stands between two processes of one machine
             )
         return self._opened
+
+    def _asked(self, path: str, body: Any = None) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """A request, behind whatever path the address itself has; it is sent to nobody else."""
+        address = f"{self.address.rstrip('/')}{path}"
+        if body is None:
+            return self._client.get(address, allow_redirects=False)
+        return self._client.post(address, json=body, allow_redirects=False)
 
     async def _logprobs(self, prompt: Prompt, tokens: Sequence[int]) -> list[float]:
         asked: dict[str, Any] = {"logprobs": 1, "logprob_token_ids": list(tokens)}
@@ -128,7 +135,7 @@ class OpenAIEngine:
         if not prompt.pictures:
             body["return_tokens_as_token_ids"] = True
         try:
-            async with self._client.post(path, json=body) as answer:
+            async with self._asked(path, body) as answer:
                 said = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._silent(error) from error
