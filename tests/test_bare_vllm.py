@@ -92,6 +92,12 @@ class Running:
         """Why an item fits them."""
         return self.client.post("/v1/explanations", json={"user": PERSON, "item": "i010"})
 
+    def read(self) -> float:
+        """The prompt tokens that vLLM has read."""
+        found = re.search(r"^llmrec_engine_prompt_tokens (\S+)", self.client.get("/metrics").text, re.MULTILINE)
+        assert found
+        return float(found[1])
+
     def _ready(self) -> str | None:
         assert self.process.poll() is None, self.log.read_text()[-3000:]
         found = re.search(r"ready: (http://\S+)/v1", self.said.read_text())
@@ -158,7 +164,9 @@ def test_a_gateway_with_vllm_outlives_it_drains_and_leaves_nothing_behind(
         told = running.recommended()
         assert told["fallback"] is None
         check_scores(tuned_model, running.client, told)
+        before = running.read()
         assert running.explained().json()["because"]
+        assert running.read() > before, "vLLM was asked for sentences, though so small a model may write none"
 
         os.kill(first[0], signal.SIGKILL)
         until(lambda: not alive(first[0]), "vLLM is gone", 10)

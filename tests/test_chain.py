@@ -92,6 +92,17 @@ def test_it_is_seen_live_in_a_terminal_and_line_by_line_in_a_file(tmp_path: Path
     assert "done" in lines[1]
 
 
+def test_of_more_stages_than_a_terminal_has_lines_those_around_the_one_at_work_are_shown(tmp_path: Path) -> None:
+    told = ["done"] * 20 + ["runs"] + ["waits"] * 20
+    many = [Doing(Stage(f"{place}", f"Stage {place}.", tmp_path, ()), state) for place, state in enumerate(told)]
+    for height, seen in ((20, list(range(14, 24))), (60, list(range(41)))):
+        terminal = Console(force_terminal=True, width=80, height=height, record=True, file=StringIO())
+        with shown(terminal) as show:
+            show(many)
+        text = terminal.export_text()
+        assert [place for place in range(41) if f"Stage {place}." in text] == seen
+
+
 def test_no_stage_outlives_whoever_runs_it(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path; import sys; sys.path[:0] = [sys.argv[2], sys.argv[3]];"

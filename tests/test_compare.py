@@ -94,6 +94,9 @@ def test_captions_come_between_the_assembled_model_and_its_tuning(tmp_path: Path
     assert captioned.name.startswith("captioned")
     assert f"model={captioned.made.parent}" in planned["told"].stages[-2].command
     assert not names([planned["untold"]], "captioned")
+    seeds = plan(suite(cells=cells, against="told"), tmp_path)
+    assert len(set(names(seeds, "captioned"))) == 1, "pretraining is made once, unless the suite says otherwise"
+    assert len(set(names(plan(suite(cells=cells, against="told", seeded=("pretrain",)), tmp_path), "captioned"))) == 2
 
 
 def test_quick_is_small_and_has_one_seed(tmp_path: Path) -> None:

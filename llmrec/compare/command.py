@@ -1,7 +1,6 @@
 """`llmrec compare`: runs a suite of experiments and writes what it found."""
 
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from llmrec.chain.running import Doing
     from llmrec.compare.results import Found
 
 EPILOG = (
@@ -19,7 +17,6 @@ EPILOG = (
     "llmrec compare train/suites/adaptation.yaml --quick\n\n"
     "What is made stays: the same command goes on where it was stopped, and suites share what they have in common."
 )
-DONE, AHEAD = 6, 3  # stages that are shown behind and before the one at work
 
 
 def compare(
@@ -35,9 +32,9 @@ def compare(
     from rich.console import Console
 
     from llmrec.artifact import write_json
-    from llmrec.chain.running import alone, run_all
+    from llmrec.chain.running import alone
     from llmrec.chain.stages import require_checkout
-    from llmrec.chain.view import clock, shown
+    from llmrec.chain.view import clock, run_before
     from llmrec.compare.page import page
     from llmrec.compare.results import reading, results
     from llmrec.compare.suite import distinct, plan, read_suite
@@ -52,16 +49,8 @@ def compare(
         for stage in stages:
             console.print(f"{'is there' if stage.made.exists() else 'to make ':8}  {stage.says}", soft_wrap=True)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stages end with us
     with alone(work):
-        try:
-            with shown(console) as show:
-                near = _near if console.is_terminal else list
-                doing = run_all(stages, work, lambda some: show(near(some)))
-        except KeyboardInterrupt:
-            console.print("\nStopped. The same command goes on from here.")
-            raise typer.Exit(130) from None
-        found = results(asked, planned, doing)
+        found = results(asked, planned, run_before(console, stages, work))
         content = _content(asked, suite, planned, found, reading(found), quick=quick)
         out = work / f"{suite.stem}{'-quick' if quick else ''}"
         out.mkdir(exist_ok=True)
@@ -75,13 +64,6 @@ def compare(
     for sentence in content["reading"]:
         console.print(f"- {sentence}", soft_wrap=True)
     console.print(f"\nLook at it: {out / 'compare.html'}", soft_wrap=True)
-
-
-def _near(doing: "Sequence[Doing]") -> "list[Doing]":
-    """The stages around the one at work: a suite has more of them than a terminal has lines."""
-    begun = [one for one in doing if one.state != "waits"]
-    waiting = [one for one in doing if one.state == "waits"]
-    return [*begun[-DONE - 1 :], *waiting[:AHEAD]]
 
 
 def _content(

@@ -127,10 +127,6 @@ def plan(suite: Suite, work: Path, *, quick: bool = False, only: frozenset[str] 
 def distinct(planned: list[Planned]) -> list[Stage]:
     """The stages of all of them, each once, in an order in which they can be run."""
     found: dict[Path, Stage] = {}
-    for depth in range(max(len(one.stages) for one in planned)):  # first what is shared
-        for one in planned:
-            if depth < len(one.stages) - 2:
-                found.setdefault(one.stages[depth].made, one.stages[depth])
     for one in planned:
         for stage in one.stages:
             found.setdefault(stage.made, stage)
@@ -158,7 +154,10 @@ def _chain(suite: Suite, name: str, cell: Cell, drawn: Settings, seed: int, work
     which = f"{name}, seed {seed}"
     if cell.captions:
         told = (*LLMREC, "pretrain", str(shop), "--recipe", cell.captions, f"model={model}")
-        model = add("captioned", f"Learning to tell pictures: {name}", "config.json", *told, f"seed={seed}")
+        told = (*told, f"seed={of_stage['pretrain']}")
+        model = add(
+            "captioned", f"Learning to tell pictures: {name}", "config.json", *told, f"seed={of_stage['pretrain']}"
+        )
     tune = (*SFT, cell.recipe or "train/starter.yaml", f"model={model}", f"index={index}", *cell.tune)
     tune = (*tune, f"seed={of_stage['tune']}")
     run = place("run", tune)

@@ -1,7 +1,5 @@
 """`llmrec demo`: from nothing to a page where a model that was just tuned here recommends and says why."""
 
-import signal
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,9 +36,9 @@ def demo(
     """Draw a shop, teach a model to see, rank and speak on this machine, measure it, and serve it with a page."""
     from rich.console import Console
 
-    from llmrec.chain.running import alone, run_all
+    from llmrec.chain.running import alone
     from llmrec.chain.stages import require_checkout
-    from llmrec.chain.view import clock, shown
+    from llmrec.chain.view import clock, run_before
     from llmrec.demo.figures import Figures, finding
     from llmrec.demo.stages import QUICK, WHOLE, demonstration
     from llmrec.demo.view import print_figures
@@ -51,16 +49,10 @@ def demo(
     name = "-".join(["demo", *(["quick"] if quick else []), *([dataset.resolve().name] if dataset else [])])
     work = (work or Path("work") / name).absolute()
     console = Console(highlight=False)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stages end with us
     with alone(work):
         own = dataset.absolute() if dataset else None
         stages = demonstration(work, QUICK if quick else WHOLE, dataset=own, seed=seed)
-        try:
-            with shown(console) as show:
-                doing = run_all(stages, work, show, journal=JOURNAL, finding=finding)
-        except KeyboardInterrupt:
-            console.print("\nStopped. The same command goes on from here.")
-            raise typer.Exit(130) from None
+        doing = run_before(console, stages, work, journal=JOURNAL, finding=finding)
         print_figures(console, Figures.read(work))
         console.print(f"All of it took {clock(sum(one.minutes for one in doing))} minutes. Look at it whole:")
         console.print(f"  {work / 'report' / 'report.html'}", style="bold", soft_wrap=True)
