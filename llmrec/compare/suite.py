@@ -153,8 +153,8 @@ def _chain(suite: Suite, name: str, cell: Cell, drawn: Settings, seed: int, work
 
     which = f"{name}, seed {seed}"
     if cell.captions:
-        told = (*LLMREC, "pretrain", str(shop), "--recipe", cell.captions, f"model={model}")
-        told = (*told, f"seed={of_stage['pretrain']}")
+        settings = (f"model={model}", f"seed={of_stage['pretrain']}")
+        told = (*LLMREC, "pretrain", str(shop), "--recipe", cell.captions, *settings)
         model = add(
             "captioned", f"Learning to tell pictures: {name}", "config.json", *told, f"seed={of_stage['pretrain']}"
         )
