@@ -309,6 +309,7 @@ def pretrain(
     "llmrec evaluate work/index --model work/run --ablate --out work/parts-report\n\n"
     "llmrec evaluate work/cold-index --model work/cold-run --cold --out work/cold-report\n\n"
     "llmrec evaluate work/index --model work/run --labels 20 --limit 200 --out work/labels-report\n\n"
+    "llmrec evaluate work/index --model work/run --speech 200 --out work/speech-report\n\n"
     "llmrec evaluate work/report --against work/other-report"
 )
 def evaluate(
@@ -344,6 +345,9 @@ def evaluate(
         typer.Option(help="Let the model also order so many of the best retriever's first items, by letters."),
     ] = 0,
     orders: Annotated[int, typer.Option(help="Average --labels over so many orders of the items.", min=1)] = 1,
+    speech: Annotated[
+        int, typer.Option(help="Let the model also speak: about so many held-out rows of each task.", min=0)
+    ] = 0,
     device: Annotated[str, typer.Option(help="Where a model runs: cpu, cuda, or auto.")] = "auto",
     overwrite: Overwrite = False,
 ) -> None:
@@ -364,7 +368,7 @@ def evaluate(
         content = evaluate_indexes(
             index, out, dataset=dataset, part=part, sampled=sampled, cold=cold, limit=limit, seed=seed,
             overwrite=overwrite, models=model or (), controls=controls, ablate=ablate, labels=labels, orders=orders,
-            device=device, progress=progress,
+            speech=speech, device=device, progress=progress,
         )  # fmt: skip
     tables.print_report(content)
     typer.echo(f"Look at it: {out / 'report.html'}")

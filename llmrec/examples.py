@@ -92,6 +92,14 @@ class Said:
     summaries: list[str | None]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One task, and which of its wordings."""
+
+    task: str
+    wordings: tuple[Template, ...]
+
+
 class ExampleSource:
     """Makes the examples of one dataset; what is costly and the same for all of them is made once."""
 
@@ -163,7 +171,14 @@ class ExampleSource:
 
     def examples(self, rows: npt.NDArray[np.int64], said: Said, part: Part) -> Iterator[Example]:
         """Make the examples of some rows. Each row's choices depend on the seed and the row alone."""
-        drafts = list(self._drafts(rows, said, part))
+        for _, example in self.made(rows, said, part):
+            yield example
+
+    def made(
+        self, rows: npt.NDArray[np.int64], said: Said, part: Part, only: Asked | None = None
+    ) -> Iterator[tuple[Draft, Example]]:
+        """The same beside the choices that each was made of; with `only` of one task and some of its wordings."""
+        drafts = list(self._drafts(rows, said, part, only))
         spoken = [made.free_text for made in drafts if made.free_text]
         costs = iter(self.meter.texts(spoken).tolist())
         for made in drafts:
@@ -173,9 +188,11 @@ class ExampleSource:
             if example is None:
                 self.skipped["does not fit the budget"] += 1
             else:
-                yield example
+                yield made, example
 
-    def _drafts(self, rows: npt.NDArray[np.int64], said: Said, part: Part) -> Iterator[Draft]:
+    def _drafts(
+        self, rows: npt.NDArray[np.int64], said: Said, part: Part, only: Asked | None = None
+    ) -> Iterator[Draft]:
         log, start = self.dataset.log, self.dataset.log.start
         salt = self.recipe.seed << 48
         for row, rating, review, summary in zip(rows.tolist(), said.ratings, said.reviews, said.summaries, strict=True):
@@ -192,12 +209,12 @@ class ExampleSource:
             praised = (rating is None or rating > self.middle) and bool(self.features.told(review or "", target))
             spoken = len(review or "") >= SHORTEST_REVIEW
             key = (bool(history), rating is not None, spoken, praised, bool(summary), pictured)
-            task = self._task(key, part, rng)
+            task = self._task(key, part, rng, only.task if only else None)
             if task is None:
                 self.skipped["serves none of the tasks"] += 1
                 continue
             happening = Happening(row, user, target, history, barred, rating, review or "", summary or "")
-            for choice in (self.templates[task], self.without_hint[task]):
+            for choice in (only.wordings,) if only else (self.templates[task], self.without_hint[task]):
                 template = rng.choice(choice) if choice else None
                 made = template and draft(
                     task, template, happening, self.shelf, self.labels, self.features, self.scale, rng
@@ -208,8 +225,8 @@ class ExampleSource:
             else:
                 self.skipped[f"has nothing to show for {task}"] += 1
 
-    def _task(self, row: tuple[bool, ...], part: Part, rng: Random) -> str | None:
-        """Draw a task that this row can serve."""
+    def _task(self, row: tuple[bool, ...], part: Part, rng: Random, only: str | None = None) -> str | None:
+        """Draw a task that this row can serve; where `only` one is asked for, that or none."""
         known, rated, spoken, praised, headed, pictured = row
         key = (*row, part)
         if key not in self._open_tasks:
@@ -226,6 +243,8 @@ class ExampleSource:
             open_to = [task for task, weight in self.recipe.tasks.items() if able[task] and weight]
             self._open_tasks[key] = open_to, list(accumulate(self.recipe.tasks[task] for task in open_to))
         open_to, weights = self._open_tasks[key]
+        if only is not None:
+            return only if only in open_to else None
         return rng.choices(open_to, cum_weights=weights)[0] if open_to else None
 
 

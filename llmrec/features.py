@@ -74,6 +74,11 @@ class Features:
                 times[word] += 1
         return _surest({word: strength for word, strength in sure.items() if times[word] > 1}, most)
 
+    def shared(self, items: Sequence[int], item: int, most: int = LISTED) -> list[str]:
+        """What is said of several of these items and of another one too, the surest first."""
+        agreed = set(self.agreed(item, most))
+        return [word for word in self.taste(items, most) if word in agreed]
+
     def hint(self, review: str) -> str | None:
         """The feature that a review speaks of first."""
         return next((word for word in WORD.findall(review.lower()) if word in self.counts), None)

@@ -103,8 +103,34 @@ def print_report(content: Mapping[str, Any]) -> None:
         say("[dim]±[/]", f"is the standard deviation of NDCG@10 over seeds; figures are means over the seeds {seeds}")
     for row in content["labels"]:
         say("[dim]labels[/]", row["note"])
+    for model in content["speech"]:
+        _print_speech(model)
     for warning in content["warnings"]:
         say("[yellow]warning[/]", warning)
+
+
+def _print_speech(model: Mapping[str, Any]) -> None:
+    """What one model said, by task: its own figures; those of plain answers stand in the report."""
+    if model["missing"]:
+        say(f"[dim]{escape(model['name'])} says[/]", f"nothing: {model['missing']}")
+        return
+    table = Table(title=f"What the {escape(model['name'])} says", title_justify="left", show_lines=True)
+    for name in ("task", "rows", "figures"):
+        table.add_column(name, justify="right" if name == "rows" else "left")
+    for task in model["tasks"]:
+        figures = f"not measured: {task['missing']}" if task["missing"] else _figures(task["rows"][0]["figures"])
+        table.add_row(task["task"], f"{task['cases']:,}", escape(figures))
+    for row in model["evidence"]:
+        told = f"not measured: {row['missing']}"
+        if not row["missing"]:
+            told = f"{row['fall']:.3f} nats less without what it rests on, {row['fall_of_others']:.3f} without as much"
+            told += f" else: {row['gap']['mean']:+.3f} (p {row['gap']['p']:.4f})"
+        table.add_row(f"why: {escape(row['name'])}", f"{row['cases']:,}", escape(told))
+    Console().print(table)
+
+
+def _figures(found: Mapping[str, Mapping[str, float]]) -> str:
+    return ", ".join(f"{name} {figure['mean']:.3f}" for name, figure in found.items())
 
 
 def print_comparison(first: Path, second: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from llmrec.features import Features
 from llmrec.prompts import Template, clean
 from llmrec.shelf import WORD, Piece, Shelf, numbered, pieces
 from llmrec.tokens import TokenMeter
-from llmrec.wishes import wish_for
+from llmrec.wishes import Wish, wish_for
 
 TASKS = ("sequential", "direct", "rating", "explanation", "summary", "conversation", "visual", "cold")
 REVIEW_LIMIT, SUMMARY_LIMIT = 400, 120
@@ -43,6 +43,7 @@ class Draft:
     shown: int | None = None
     label: str = ""
     item: int | None = None
+    wish: Wish | None = None
 
 
 class Example(NamedTuple):
@@ -120,9 +121,9 @@ def draft(
         context["rating"], (context["low"], context["high"]) = f"{happening.rating:g}", scale
     if "wish" in needs:
         price = shelf.fields[target]["price"]
-        wish = wish_for(shelf.fields[target], None if price is None else shelf.cheapest_price_above(price), rng)
-        context["wish"] = wish.text
-        context["reason"] = wish.reason
+        made.wish = wish_for(shelf.fields[target], None if price is None else shelf.cheapest_price_above(price), rng)
+        context["wish"] = made.wish.text
+        context["reason"] = made.wish.reason
     elif "reason" in needs:
         context["reason"] = ""
     if "agreed" in needs:

@@ -1,6 +1,7 @@
 """A tuned run of a small shop, and the merged model of it: real ones, made once for all tests that only read them."""
 
 from pathlib import Path
+from typing import Any
 
 from shops import shop
 from tiny_models import tiny_model
@@ -16,10 +17,10 @@ ROOT = Path(__file__).parent.parent
 SPARE = 3
 
 
-def small_index(folder: Path) -> Index:
-    """An index of the small shop, with pictures."""
+def small_index(folder: Path, **changes: Any) -> Index:
+    """An index of the small shop, with pictures; `changes` are to the shop."""
     recipe = IndexRecipe(sasrec=SasRecRecipe(width=8, epochs=1), text_width=16, picture_width=8)
-    return make_index(shop(folder / "shop"), folder / "index", recipe)
+    return make_index(shop(folder / "shop", **changes), folder / "index", recipe)
 
 
 def small_run(index: Index, folder: Path) -> Path:

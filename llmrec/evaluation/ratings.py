@@ -39,20 +39,24 @@ def fit(split: Split, ratings: Floats) -> Leanings:
     return Leanings(mean, items, users)
 
 
+def guesses(split: Split, ratings: Floats, rows: npt.NDArray[np.int64]) -> dict[str, Floats]:
+    """What simple predictors that know the training rows say of some rows."""
+    told = fit(split, ratings)
+    item, user = told.item[split.log.item[rows]], told.user[split.log.user_of_rows()[rows]]
+    return {
+        "mean of all ratings": np.full(len(rows), told.mean),
+        "mean and the item's leaning": told.mean + item,
+        "mean, the item's and the person's leaning": told.mean + item + user,
+    }
+
+
 def rating_errors(split: Split, ratings: Floats, part: Part) -> list[dict[str, Any]]:
     """RMSE and MAE of simple predictors on a part; nothing where nothing is rated."""
     rows = split.rows(part)
     rows = rows[np.isfinite(ratings[rows])]
     if not len(rows):
         return []
-    told = fit(split, ratings)
-    item, user = told.item[split.log.item[rows]], told.user[split.log.user_of_rows()[rows]]
-    guesses = {
-        "mean of all ratings": np.full(len(rows), told.mean),
-        "mean and the item's leaning": told.mean + item,
-        "mean, the item's and the person's leaning": told.mean + item + user,
-    }
     return [
         {"name": name, "rmse": rmse(guess, ratings[rows]), "mae": mae(guess, ratings[rows])}
-        for name, guess in guesses.items()
+        for name, guess in guesses(split, ratings, rows).items()
     ]

@@ -3,7 +3,7 @@
 import functools
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ FEWEST = 2
 PEOPLE = 8
 SHOWN_HISTORY, SHOWN_LIST = 8, 6
 THUMBNAIL = 120
+Thing = Callable[[int], dict[str, Any]]
 OFTEN_OWNED = 0.02
 """Above this share of targets that the person had before, the page says that they cannot be found."""
 
@@ -48,6 +49,8 @@ def write_report(
     ratings: Sequence[Mapping[str, Any]] = (),
     warnings: Sequence[str] = (),
     labels: Sequence[Mapping[str, Any]] = (),
+    speech: Sequence[Mapping[str, Any]] = (),
+    untold: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write `report.json`, `people.parquet` and `report.html` into a folder; returns what the JSON holds.
 
@@ -72,6 +75,8 @@ def write_report(
         "comparisons": comparisons(ordered, seed=seed),
         "ratings": list(ratings),
         "labels": list(labels),
+        "speech": list(speech),
+        "untold": list(untold),
         "warnings": [*warnings, *_warnings(cases)],
         "seed": seed,
         "command": shlex.join(["llmrec", *sys.argv[1:]]),
@@ -102,6 +107,7 @@ def _page(content: Mapping[str, Any], dataset: Dataset, cases: Cases, systems: S
         for name in MAIN
     }
     host = content["machine"]
+    thing = _things(dataset)
     return str(
         page_template("report.html").render(
             report={**content, "machine": f"{host['processor']}, {host['cores']} cores"},
@@ -111,20 +117,14 @@ def _page(content: Mapping[str, Any], dataset: Dataset, cases: Cases, systems: S
             names=[f"{name}@{cut}" for name in ("hr", "ndcg") for cut in CUTS] + ["mrr"],
             depths=[str(depth) for depth in CEILINGS],
             place=lambda value: 100 * (value - low) / width,
-            people=_people(dataset, cases, systems, content["seed"]),
+            people=_people(thing, cases, systems, content["seed"]),
+            things=_spoken_of(thing, content, dataset.log.items.to_list()),
         )
     )
 
 
-def _people(dataset: Dataset, cases: Cases, systems: Sequence[Ranked], seed: int) -> list[dict[str, Any]]:
+def _people(thing: Thing, cases: Cases, systems: Sequence[Ranked], seed: int) -> list[dict[str, Any]]:
     """Some people at random, with the pictures of what they took and of what was put on top for them."""
-    items = dataset.items.select("item", "title", "image").collect()
-    small = functools.cache(functools.partial(thumbnail, side=THUMBNAIL))
-
-    def thing(code: int) -> dict[str, Any]:
-        item, title, image = items.row(code)
-        return {"item": item, "title": title or item, "picture": small(dataset.picture(image))}
-
     chosen = np.random.default_rng(seed).permutation(len(cases))[:PEOPLE]
     return [
         {
@@ -143,6 +143,25 @@ def _people(dataset: Dataset, cases: Cases, systems: Sequence[Ranked], seed: int
         }
         for place in chosen.tolist()
     ]
+
+
+def _things(dataset: Dataset) -> Thing:
+    """Items by their numbers as a page shows them: title and small picture."""
+    items = dataset.items.select("item", "title", "image").collect()
+    small = functools.cache(functools.partial(thumbnail, side=THUMBNAIL))
+
+    def thing(code: int) -> dict[str, Any]:
+        item, title, image = items.row(code)
+        return {"item": item, "title": title or item, "picture": small(dataset.picture(image))}
+
+    return thing
+
+
+def _spoken_of(thing: Thing, content: Mapping[str, Any], ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The items that stand beside what models said."""
+    codes = {item: code for code, item in enumerate(ids)}
+    shown = [case for model in content["speech"] for task in model["tasks"] for case in task["shown"]]
+    return {item: thing(codes[item]) for case in shown for item in (case["item"], *case["history"])}
 
 
 def compare_reports(first: Path, second: Path, *, seed: int = 0) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 Several indexes are measured as one that was drawn with several seeds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from llmrec.retrieval import fusion
 from llmrec.retrieval.index import Index
 from llmrec.retrieval.reranking import Reranking, learn_reranking
 from llmrec.retrieval.retriever import Retriever
-from llmrec.splits import PARTS, Split
+from llmrec.splits import PARTS, Part, Split
 
 if TYPE_CHECKING:
     from llmrec.recommender import Recommender
@@ -48,6 +48,7 @@ def evaluate_indexes(
     ablate: bool = False,
     labels: int = 0,
     orders: int = 1,
+    speech: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def evaluate_indexes(
     Tuned models are ranked beside the index's retrievers, alone and fused with them, with `controls` also with
     other pictures than they should see, and with `ablate` by parts of their item words. `cold` ranks the new items of
     a cold-items split among themselves. With `labels` models also put so many of the best retriever's first items in
-    order by letters, over so many `orders`.
+    order by letters, over so many `orders`. With `speech` they also speak, about so many held-out rows of each task.
     """
     if sampled and cold:
         raise InputError("--sampled and --cold ask for different candidates: give one of them")
@@ -64,6 +65,8 @@ def evaluate_indexes(
         raise InputError(
             "--labels puts the first items of a list in order by a model: give --model, and not --sampled or --cold"
         )
+    if speech and not models:
+        raise InputError("--speech asks a model: give --model RUN")
     if models and len(folders) > 1:
         raise InputError("A model is measured beside one index: give one index with --model")
     asked = next((name for name in PARTS[1:] if name == part), None)
@@ -75,7 +78,7 @@ def evaluate_indexes(
         opened = indexes[0].dataset(dataset)
         split = indexes[0].split(opened)
         cases = cases_of(split, asked, protocol="sampled" if sampled else "cold" if cold else "full", limit=limit)
-        runs = _opened(models, indexes[0], opened, device, by_labels=bool(labels))
+        runs = _opened(models, indexes[0], opened, device, by_labels=bool(labels or speech))
         tuned = _models(runs, indexes[0], split, progress)
         warnings = [ON_VALID] if part == "valid" else []
         if controls:
@@ -94,9 +97,11 @@ def evaluate_indexes(
         told = rating_errors(split, ratings, asked)
         systems = over_seeds(fits)
         lettered = [about_labels(one, systems, cases, trained=known, seed=seed) for one, known in labelled]
+        heard = _heard(runs, indexes[0], opened, asked, speech, seed, progress) if speech else []
         return write_report(
-            folder, opened, cases, systems, seed=seed, seeds=seeds, ratings=told, warnings=warnings, labels=lettered
-        )
+            folder, opened, cases, systems, seed=seed, seeds=seeds, ratings=told, warnings=warnings, labels=lettered,
+            speech=heard, untold=_untold(runs, told, controls=controls, ablate=ablate, labels=labels, speech=speech),
+        )  # fmt: skip
 
 
 def _opened(
@@ -133,6 +138,39 @@ def _labelled(
         one = opened.labelled(floor, dataset, first=first, orders=orders, seed=seed, progress=progress)
         found.append((replace(one, name=f"{one.name}{label}"), opened.recipe.talks.examples.candidates))
     return found
+
+
+def _untold(models: Mapping[str, "Recommender"], ratings: Sequence[Any], **asked: int) -> list[str]:
+    """What a report could hold and does not, and why."""
+    found = [] if ratings else ["Ratings: nothing of this part is rated."]
+    if not models:
+        return [*found, "A tuned model: none was given (--model RUN)."]
+    options = {
+        "controls": "Whether the model looks, by other pictures than the right ones: --controls.",
+        "ablate": "What each part of an item's word is worth: --ablate.",
+        "labels": "The model as a judge of candidates by letters, and what their order does to it: --labels 20.",
+        "speech": "What the model says (explanations, ratings, headlines, wishes): --speech 200.",
+    }
+    return found + [line for name, line in options.items() if not asked[name]]
+
+
+def _heard(
+    models: dict[str, "Recommender"],
+    index: Index,
+    dataset: Dataset,
+    part: Part,
+    count: int,
+    seed: int,
+    progress: Progress | None,
+) -> list[dict[str, Any]]:
+    """What each model says on held-out rows."""
+    from llmrec.evaluation.hearing import Hearing
+    from llmrec.evaluation.speech import speech
+
+    return [
+        speech(Hearing(opened, index, dataset, part, seed, progress), index.retrievers[-1], count, name=f"model{label}")
+        for label, opened in models.items()
+    ]
 
 
 def _models(models: dict[str, "Recommender"], index: Index, split: Split, progress: Progress | None) -> list[Retriever]:

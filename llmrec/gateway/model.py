@@ -161,8 +161,7 @@ class Served:
 
     def shared(self, history: Sequence[str], item: str) -> list[str]:
         """What is said of several items of a history and of this one too, the surest first."""
-        agreed = set(self.agreed(item))
-        return [word for word in self.features.taste(self._known(history), LISTED) if word in agreed]
+        return self.features.shared(self._known(history), self.codes.get(item, -1), LISTED)
 
     def _of_token(self, token: int) -> str | None:
         """The item that a token is the word of."""

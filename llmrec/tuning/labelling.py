@@ -17,13 +17,14 @@ from llmrec.errors import InputError
 from llmrec.examples import ExampleSource
 from llmrec.log import Codes
 from llmrec.modeling.ranker import Ranker
-from llmrec.modeling.transcript import Transcriber, batch
+from llmrec.modeling.transcript import Transcriber
 from llmrec.progress import Progress
 from llmrec.prompts import Template, Turn
 from llmrec.retrieval.retriever import Floats, Retriever, best, leave_out
-from llmrec.script import Line, of_like_length
+from llmrec.script import Line
 from llmrec.tasks import Draft, Happening, finish
 from llmrec.tuning.material import written
+from llmrec.tuning.telling import next_words
 
 CHOOSING = ("sequential", "direct")
 """The tasks with wordings that are answered by a candidate's label."""
@@ -136,9 +137,11 @@ class LabelRanking:
             shown = rng.permutation(int((candidates >= 0).sum()))
             placed.append(shown)
             lines.append(self.line(history.tolist(), candidates[shown].tolist()))
-        for some, logits in self._asked(lines):
-            for row, values in zip(some.tolist(), logits, strict=True):
-                found[row, placed[row]] = values[: len(placed[row])].log_softmax(dim=0).numpy()
+        asked = next_words(
+            self.ranker, self.write, lines, self.tokens, batch_tokens=self.batch_tokens, progress=self.progress
+        )
+        for row, values in enumerate(asked):
+            found[row, placed[row]] = values[: len(placed[row])].log_softmax(dim=0).numpy()
         return found
 
     def line(self, history: Sequence[int], candidates: Sequence[int]) -> Line:
@@ -150,29 +153,6 @@ class LabelRanking:
         example = finish(made, source.shelf, labels, source.sizes[self.task, self.template.name], 0, source.limits)
         assert example is not None, "the dearest candidates fit"
         return self.write.prompt([Turn(role, written(said)) for role, said in example.prompt])
-
-    @torch.no_grad()
-    def _asked(self, lines: Sequence[Line]) -> list[tuple[npt.NDArray[np.int64], Tensor]]:
-        """The labels' logits behind each line, a batch of like length at a time."""
-        training = self.ranker.training
-        self.ranker.eval()
-        device = self.ranker.words.content.device
-        head = self.ranker.stock.get_output_embeddings()
-        tokens = self.tokens.to(head.weight.device)
-        bias = None if getattr(head, "bias", None) is None else head.bias[tokens].float()
-        rows = head.weight[tokens].float()  # in full: half precision ties too many
-        found = []
-        done = 0
-        for some in of_like_length([len(line) for line in lines], self.batch_tokens):
-            made = batch([lines[place] for place in some], pad=self.write.end, album=self.write.album)
-            del made["labels"]
-            made = {name: value.to(device) for name, value in made.items()}
-            found.append((some, torch.nn.functional.linear(self.ranker.last(**made).float(), rows, bias).cpu()))
-            done += len(some)
-            if self.progress:
-                self.progress("asking for labels", done, len(lines))
-        self.ranker.train(training)
-        return found
 
 
 def falling(values: Floats) -> Floats:

@@ -7,7 +7,7 @@ import torch
 
 from llmrec.features import SENTENCE, Features
 from llmrec.modeling.ranker import Ranker
-from llmrec.modeling.transcript import Transcriber
+from llmrec.modeling.transcript import Transcriber, batch
 from llmrec.progress import Progress
 from llmrec.script import Line, of_like_length
 
@@ -63,6 +63,38 @@ def answers(
     return found
 
 
+@torch.no_grad()
+def next_words(
+    ranker: Ranker,
+    write: Transcriber,
+    lines: Sequence[Line],
+    tokens: torch.Tensor,
+    *,
+    batch_tokens: int = 4096,
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """How the model rates each of some tokens as the next one behind each prompt: one row of logits a line."""
+    training = ranker.training
+    ranker.eval()
+    device = ranker.words.content.device
+    head = ranker.stock.get_output_embeddings()
+    asked = tokens.to(head.weight.device)
+    bias = None if getattr(head, "bias", None) is None else head.bias[asked].float()
+    rows = head.weight[asked].float()  # in full: half precision ties too many
+    found = torch.empty((len(lines), len(tokens)))
+    done = 0
+    for some in of_like_length([len(line) for line in lines], batch_tokens):
+        made = batch([lines[place] for place in some], pad=write.end, album=write.album)
+        del made["labels"]
+        last = ranker.last(**{name: value.to(device) for name, value in made.items()})
+        found[torch.as_tensor(some)] = torch.nn.functional.linear(last.float(), rows, bias).cpu()
+        done += len(some)
+        if progress:
+            progress("asking for labels", done, len(lines))
+    ranker.train(training)
+    return found
+
+
 def explanations(
     ranker: Ranker,
     write: Transcriber,
@@ -71,6 +103,7 @@ def explanations(
     features: Features,
     *,
     own: Sequence[str],
+    first: Sequence[str] | None = None,
     longest: int = 96,
     batch_tokens: int = 4096,
     seed: int = 0,
@@ -79,7 +112,7 @@ def explanations(
     """Explanations of items that name no feature which nobody knows of them, and how often each was asked for.
 
     An answer loses the sentences that may not be said. Where none is left the model is asked again, with chance in it,
-    and after TRIES nothing is said. `own` are the items' own texts.
+    and after TRIES nothing is said. `own` are the items' own texts; `first` what it was heard to say already.
     """
     known = [features.known(item, own[item]) for item in items]
     found, asked = [""] * len(lines), [0] * len(lines)
@@ -88,14 +121,18 @@ def explanations(
         left = [place for place, text in enumerate(found) if not text]
         if not left:
             break
-        texts = answers(
-            ranker,
-            write,
-            [lines[place] for place in left],
-            longest=longest,
-            batch_tokens=batch_tokens,
-            temperature=WARMTH if attempt else 0.0,
-            progress=progress,
+        texts = (
+            first
+            if first is not None and not attempt
+            else answers(
+                ranker,
+                write,
+                [lines[place] for place in left],
+                longest=longest,
+                batch_tokens=batch_tokens,
+                temperature=WARMTH if attempt else 0.0,
+                progress=progress,
+            )
         )
         for place, text in zip(left, texts, strict=True):
             said = [sentence for sentence in SENTENCE.split(text) if features.sayable(sentence, known[place])]

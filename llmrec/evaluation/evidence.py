@@ -1,0 +1,75 @@
+"""Whether a reason is why: without the history that it speaks of, does the item lose more than without other history?
+
+A reason names features ("navy"). The items of the history of which reviewers say the same are what it rests on. Leaving
+them out must cost the explained item more of its score than leaving out as many others, or the reason is a story.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from llmrec.evaluation.hearing import Hearing
+from llmrec.significance import compare
+
+DRAWS = 4  # ways of leaving out others, of which the mean is taken
+FEWEST = 10  # cases of which something can be said
+
+
+@dataclass(frozen=True)
+class Told:
+    """A reason: for whom, of which item, and the features that it names."""
+
+    history: Sequence[int]
+    item: int
+    words: Collection[str]
+
+
+def rests_on(told: Told, said: dict[int, frozenset[str]]) -> list[int]:
+    """The places of the history of which reviewers say what the reason names."""
+    wanted = frozenset(told.words)
+    return [place for place, item in enumerate(told.history) if said.get(item, frozenset()) & wanted]
+
+
+def evidence(hearing: Hearing, name: str, reasons: Sequence[Told]) -> dict[str, Any]:
+    """How much items lose without what their reasons rest on, and without as much else; in nats of log-probability."""
+    said = {item: frozenset(words) for item, words in hearing.source.features.of_item.items()}
+    rng = np.random.default_rng(hearing.seed)
+    longest = hearing.opened.ranking.longest
+    asked: list[list[int]] = []
+    items: list[int] = []
+    cited: list[int] = []
+    for told in reasons:
+        history = list(told.history)[-longest:]
+        places = rests_on(Told(history, told.item, told.words), said)
+        rest = sorted(set(range(len(history))) - set(places))
+        if not places or len(rest) < len(places):  # nothing to leave out, or nothing as large to hold it against
+            continue
+        others = [rng.choice(rest, size=len(places), replace=False).tolist() for _ in range(DRAWS)]
+        asked += [history, *([item for at, item in enumerate(history) if at not in out] for out in (places, *others))]
+        items.append(told.item)
+        cited.append(len(places))
+    content: dict[str, Any] = {"name": name, "reasons": len(reasons), "cases": len(items), "missing": None}
+    if len(items) < FEWEST:
+        content["missing"] = (
+            f"of {len(reasons)} reasons {len(items)} rest on a part of the history and not on most of it"
+        )
+        return content
+    scores = hearing.scores([np.asarray(history, dtype=np.int32) for history in asked])
+    if scores is None:
+        content["missing"] = "the run ranks by letters, so leaving out history says nothing of a score"
+        return content
+    width = 2 + DRAWS
+    own = np.array([scores[row, items[row // width]] for row in range(len(asked))]).reshape(len(items), width)
+    without: npt.NDArray[np.float64] = own[:, 0] - own[:, 1]
+    other = own[:, 0] - own[:, 2:].mean(axis=1)
+    content |= {
+        "cited": float(np.mean(cited)),
+        "fall": float(without.mean()),
+        "fall_of_others": float(other.mean()),
+        "more_often": float((without > other).mean()),
+        "gap": asdict(compare(without, other, seed=hearing.seed)),
+    }
+    return content

@@ -1,0 +1,302 @@
+"""What a tuned model says, measured: each figure against a reckoning of its own, and what has none says why."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from shops import interactions
+from tuned import small_index, small_run
+from typer.testing import CliRunner
+
+from llmrec.cli import app
+from llmrec.errors import InputError
+from llmrec.evaluation.evidence import FEWEST, Told, evidence, rests_on
+from llmrec.evaluation.hearing import BY_LABEL, NEEDS, Hearing, number
+from llmrec.evaluation.retrievers import evaluate_indexes
+from llmrec.evaluation.speech import CHANCE, CHECKED, MODEL, WORDS, _named, _names, choosing, explaining, liking, speech
+from llmrec.features import Features, words_of
+from llmrec.metrics import auc
+from llmrec.recommender import Recommender
+from llmrec.retrieval.index import Index
+from llmrec.tasks import TASKS
+from llmrec.wishes import Aspect, Wish
+
+FINISHES = ("enamelled", "braided", "lacquered", "speckled")
+MANY = 400
+
+
+def finish(item: str) -> str:
+    return FINISHES[int(item[1:]) // 3 % len(FINISHES)]
+
+
+def reviewed() -> pl.DataFrame:
+    """The small shop's log with more people, whose reviews speak of each item's finish: a feature, as others agree."""
+    rows = interactions(people=90)
+    said = [
+        f"The {finish(item)} look of it pleases me. It came on a Monday." if place % 5 else None
+        for place, item in enumerate(rows["item"])
+    ]
+    return rows.with_columns(pl.Series("review", said))
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    folder = tmp_path_factory.mktemp("speech")
+    return small_index(folder, interactions=reviewed())
+
+
+@pytest.fixture(scope="module")
+def run(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_run(index, tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(scope="module")
+def hearing(index: Index, run: Path) -> Hearing:
+    dataset = index.dataset()
+    return Hearing(Recommender.open(run, index, dataset, device="cpu"), index, dataset, "test")
+
+
+def figure(told: dict, who: str, what: str) -> float:
+    return next(row["figures"][what]["mean"] for row in told["rows"] if row["name"] == who)
+
+
+def test_cases_are_held_out_rows_that_serve_their_task_and_prompts_tell_nothing_of_the_answer(hearing: Hearing) -> None:
+    held_out = set(hearing.source.split.rows("test").tolist())
+    for task in TASKS:
+        cases = hearing.cases(task, MANY)
+        assert cases, task
+        assert {case.draft.happening.row for case in cases} <= held_out
+        assert all(case.draft.template.needs >= NEEDS[task] for case in cases)
+        if task == "explanation":
+            assert all("hint" not in case.draft.template.needs for case in cases)
+            for case in cases:
+                prompt = " ".join(str(piece) for _, said in case.example.prompt for piece in said)
+                assert case.draft.happening.review not in prompt
+        if task in BY_LABEL:
+            for case in cases:
+                place = case.example.candidates.index(case.item)
+                assert hearing.source.labels[place] == case.example.label
+    few = hearing.cases("rating", 7)
+    assert [case.draft.happening.row for case in few] == [
+        case.draft.happening.row for case in hearing.cases("rating", 7)
+    ]
+
+
+def test_the_share_that_meets_a_wish_is_that_of_a_plain_loop(hearing: Hearing, index: Index) -> None:
+    cases = hearing.cases("conversation", MANY)
+    told = choosing(hearing, index.retrievers[-1], cases)
+    fields = hearing.source.shelf.fields
+    opinions = hearing.choices(cases)
+    met, right = [], []
+    for case, row in zip(cases, opinions, strict=True):
+        assert case.draft.wish.met(fields[case.item]), "a wish is made of what was taken"
+        chosen = case.example.candidates[int(row.argmax())]
+        met.append(case.draft.wish.met(fields[chosen]))
+        right.append(chosen == case.item)
+    assert figure(told, MODEL, "meets the wish") == pytest.approx(np.mean(met))
+    assert figure(told, MODEL, "the right one") == pytest.approx(np.mean(right))
+    chance = [np.mean([case.draft.wish.met(fields[code]) for code in case.example.candidates]) for case in cases]
+    assert figure(told, CHANCE, "meets the wish") == pytest.approx(np.mean(chance))
+    assert figure(told, CHANCE, "the right one") == pytest.approx(1 / 3)
+    scores = index.retrievers[-1].score([np.array(case.history, dtype=np.int32) for case in cases])
+    by_hand = np.mean([
+        case.example.candidates[int(np.argmax(scores[place][list(case.example.candidates)]))] == case.item
+        for place, case in enumerate(cases)
+    ])  # fmt: skip
+    assert figure(told, index.retrievers[-1].name, "the right one") == pytest.approx(by_hand)
+    assert WORDS in [row["name"] for row in told["rows"]]
+
+
+def test_a_shown_thing_is_answered_by_one_of_its_kind(hearing: Hearing, index: Index) -> None:
+    cases = hearing.cases("visual", MANY)
+    told = choosing(hearing, index.retrievers[-1], cases)
+    fields = hearing.source.shelf.fields
+    alike = [
+        fields[case.example.candidates[int(row.argmax())]]["categories"] == fields[case.draft.shown]["categories"]
+        for case, row in zip(cases, hearing.choices(cases), strict=True)
+    ]
+    assert figure(told, MODEL, "the shown kind") == pytest.approx(np.mean(alike))
+
+
+def test_equal_candidates_are_all_alike_to_a_judge_of_them(hearing: Hearing, index: Index) -> None:
+    class Level:
+        name = "says nothing"
+
+        def score(self, histories):
+            return np.zeros((len(histories), len(index.items)), dtype=np.float32)
+
+    told = choosing(hearing, Level(), hearing.cases("sequential", MANY))
+    assert figure(told, "says nothing", "the right one") == pytest.approx(1 / 3)
+
+
+def test_explanations_stand_beside_others_and_are_held_against_what_is_known(hearing: Hearing) -> None:
+    features = hearing.source.features
+    assert set(FINISHES) <= set(features.counts), "reviewers agree on the finish"
+    cases = hearing.cases("explanation", 30)
+    told = explaining(hearing, cases)
+    own = "the person's own review"
+    assert figure(told, own, "names a feature of theirs") == 1.0
+    assert figure(told, own, "features covered") == 1.0
+    assert "BLEU-4" not in next(row["figures"] for row in told["rows"] if row["name"] == own), "against itself"
+    other = "somebody else's review"
+    spoken = figure(told, other, "names a feature of theirs")
+    assert spoken > 0.8
+    assert spoken + figure(told, other, "silent") == pytest.approx(1.0), "others speak of the same finish, if at all"
+    # The same sentence, and one more of manner, which is no part of what is told of an item.
+    assert figure(told, other, "BLEU-4") > 0.4 > figure(told, MODEL, "BLEU-4")
+    assert figure(told, other, "names what nobody says") == 0.0
+    assert figure(told, CHECKED, "names what nobody says") == 0.0
+    assert figure(told, "a sentence of the title", "names a feature of theirs") == 0.0
+    for case, shown in zip(cases, told["shown"], strict=False):
+        texts = shown["texts"]
+        assert shown["own"]
+        assert not texts[other] or words_of(texts[other]) & set(FINISHES) == {finish(shown["item"])}
+        assert shown["item"] == hearing.source.shelf.ids[case.item]
+
+
+def test_an_item_that_was_not_taken_is_found_by_its_title() -> None:
+    names = _names(["Blue cup", "Red cup tall", "Red", "Lamp shade", "Lamp shade"])
+    assert _named("I had the red cup, tall as it is, and a lamp shade. Red!", names) == {"Red cup tall"}
+    assert _named("The blue cups and a red cup.", names) == set()
+
+
+def test_yes_and_no_are_told_apart_as_auc_says(hearing: Hearing) -> None:
+    cases = hearing.cases("direct", MANY)
+    told = liking(hearing, cases)
+    asked = [case for case in cases if case.example.answer == case.example.label]
+    liked = np.array([case.example.label == "yes" for case in asked])
+    odds = hearing.yes(asked)
+    assert figure(told, MODEL, "AUC") == pytest.approx(auc(odds, liked))
+    assert figure(told, MODEL, "right") == pytest.approx(np.mean((odds > 0) == liked))
+    one_kind = liking(hearing, [case for case in asked if case.example.label == "yes"])
+    assert "too few" in one_kind["missing"]
+
+
+def test_a_rating_is_the_first_number_within_the_scale() -> None:
+    assert number("I give it 4.5 stars of 5", 1, 5) == 4.5
+    assert number("4,5", 1, 5) == 4.5
+    assert number("9", 1, 5) == 5
+    assert number("none", 1, 5) is None
+
+
+def test_a_reason_rests_on_the_items_of_which_reviewers_say_the_same() -> None:
+    said = {1: frozenset({"navy"}), 2: frozenset({"dots", "navy"}), 3: frozenset({"wide"})}
+    assert rests_on(Told([1, 2, 3, 4, 1], 9, {"navy"}), said) == [0, 1, 4]
+    assert rests_on(Told([1, 2, 3], 9, set()), said) == []
+
+
+class Reading(Hearing):
+    """A reader of our own: an item is the likelier, the more of the history has its finish."""
+
+    def scores(self, histories):
+        finishes = [finish(item) for item in self.source.shelf.ids]
+        alike = np.array([[one == other for other in finishes] for one in finishes], dtype=np.float64)
+        return np.array([alike[list(history)].sum(axis=0) for history in histories])
+
+
+def test_leaving_out_what_a_reason_rests_on_costs_a_reader_that_goes_by_it(hearing: Hearing) -> None:
+    reader = Reading(hearing.opened, hearing.index, hearing.dataset, hearing.part)
+    ids = hearing.source.shelf.ids
+    cases = hearing.cases("rating", MANY)
+    true = [Told(case.history, case.item, {finish(ids[case.item])}) for case in cases]
+    told = evidence(reader, "true", true)
+    assert told["missing"] is None
+    assert told["cases"] >= FEWEST
+    assert told["fall"] == pytest.approx(told["cited"]), "each item that is left out was worth one"
+    assert told["fall_of_others"] == pytest.approx(0.0)
+    assert told["gap"]["p"] < 0.001
+    false = [
+        Told(case.history, case.item, {FINISHES[(FINISHES.index(finish(ids[case.item])) + 1) % len(FINISHES)]})
+        for case in cases
+    ]
+    lie = evidence(reader, "false", false)
+    assert lie["fall"] == pytest.approx(0.0)
+    assert lie["gap"]["mean"] <= 0, "a story rests on what does not matter"
+
+
+def test_what_rests_on_nothing_or_on_nearly_all_is_not_judged(hearing: Hearing) -> None:
+    ids = hearing.source.shelf.ids
+    one = [code for code, item in enumerate(ids) if finish(item) == FINISHES[0]]
+    told = evidence(hearing, "x", [Told(one[:4], one[5], {FINISHES[0]}), Told([], one[0], {FINISHES[0]})] * FEWEST)
+    assert told["cases"] == 0
+    assert "rest on a part of the history" in told["missing"]
+
+
+def test_falls_are_those_of_the_models_own_scores(hearing: Hearing) -> None:
+    ids = hearing.source.shelf.ids
+    cases = hearing.cases("rating", MANY)
+    reasons = [Told(case.history, case.item, {finish(ids[case.item])}) for case in cases]
+    told = evidence(hearing, "x", reasons)
+    falls = []
+    for case in cases:
+        out = [item for item in case.history if finish(ids[item]) != finish(ids[case.item])]
+        cited = len(case.history) - len(out)
+        if cited and len(out) >= cited:
+            both = hearing.scores([np.array(history, dtype=np.int32) for history in (case.history, out)])
+            falls.append(both[0, case.item] - both[1, case.item])
+    assert told["cases"] == len(falls)
+    assert told["fall"] == pytest.approx(np.mean(falls), abs=1e-4)
+
+
+def test_a_wish_is_met_by_what_the_row_tells_and_by_nothing_else() -> None:
+    item = {
+        "categories": ["Shop", "Garden"],
+        "brand": "Alder",
+        "price": 9.5,
+        "title": "Rake",
+        "attributes": {"colour": "red"},
+    }
+    assert Wish("", "", (Aspect("categories", "Garden"), Aspect("price", 10), Aspect("colour", "red", True))).met(item)
+    for aspect in (
+        Aspect("brand", "Marlow"),
+        Aspect("price", 9),
+        Aspect("colour", "blue", True),
+        Aspect("title", "Hoe"),
+    ):
+        assert not Wish("", "", (aspect,)).met(item)
+    assert not Wish("", "", (Aspect("price", 10),)).met({**item, "price": None})
+
+
+def test_the_command_writes_what_the_model_says_beside_the_ranking(index: Index, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    command = ["evaluate", str(index.folder), "--model", str(run), "--speech", "12", "--limit", "20"]
+    done = CliRunner().invoke(app, [*command, "--device", "cpu", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "What the model says" in done.output
+    content = json.loads((out / "report.json").read_text())
+    (told,) = content["speech"]
+    assert [task["task"] for task in told["tasks"]] == list(TASKS)
+    for task in told["tasks"]:
+        assert task["missing"] is None, task
+        assert task["rows"]
+        assert all(set(row["figures"]) <= set(task["measures"]) for row in task["rows"])
+    assert {one["name"] for one in told["evidence"]} == {"the short reason", CHECKED}
+    page = (out / "report.html").read_text()
+    for words in ("What the model says", "Explanations", "Is the reason why?", "somebody else&#39;s review", "ROUGE-L"):
+        assert words in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert any("--controls" in line for line in content["untold"])
+    assert "--controls" in page
+    assert not any("--speech" in line for line in content["untold"])
+
+
+def test_a_shop_whose_reviews_say_nothing_and_a_run_without_talks_say_why(
+    tuned_index: Index, tuned_run: Path, index: Index
+) -> None:
+    dataset = tuned_index.dataset()
+    opened = Recommender.open(tuned_run, tuned_index, dataset, device="cpu")
+    plain = Hearing(opened, tuned_index, dataset, "test")
+    plain.source.features = Features()
+    told = explaining(plain, plain.cases("explanation", 6))
+    assert any("cannot be held against" in note for note in told["notes"])
+    assert all("names what nobody says" not in row["figures"] for row in told["rows"])
+    assert all(one["missing"] for one in told["evidence"])
+    mute = replace(opened, recipe=replace(opened.recipe, talks=replace(opened.recipe.talks, count=0)))
+    silent = speech(Hearing(mute, tuned_index, dataset, "test"), tuned_index.retrievers[-1], 5)
+    assert "talks.count=0" in silent["missing"]
+    assert not silent["tasks"]
+    with pytest.raises(InputError, match="give --model RUN"):
+        evaluate_indexes([index.folder], Path("nowhere"), speech=5)
