@@ -140,7 +140,7 @@ def spoken(
     print(f"\nasked {np.mean(times):.2f} times a case", file=sys.stderr)
     if "picture" in opened.bank.vectors:
         other = opened.control("shuffled", index, seed=seed).ranker
-        write = Transcriber(opened.write.base, Album(opened.write.base, mixed))
+        write = Transcriber(opened.write.base, Album(opened.write.base, mixed), opened.write.positions)
         texts["model, pictures shuffled"] = ask(other, write)
         if apart:
             texts["shuffled in item words"] = ask(other, opened.write)

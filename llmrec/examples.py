@@ -111,7 +111,7 @@ class ExampleSource:
         recipe: ExampleRecipe,
         progress: Progress | None = None,
         *,
-        history_words: bool = False,
+        word_tokens: int = 0,
     ):
         if recipe.candidates + 1 > len(dataset.log.items):
             raise InputError(
@@ -119,7 +119,7 @@ class ExampleSource:
                 "Ask for fewer: candidates=5"
             )
         self.dataset, self.recipe, self.meter = dataset, recipe, meter
-        self.limits = replace(recipe.limits, history_words=history_words)
+        self.limits = replace(recipe.limits, word_tokens=word_tokens)
         self.split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
         self.owner = dataset.log.user_of_rows()
         self.shelf: Shelf = stock_shelf(dataset, prompts, meter, progress)

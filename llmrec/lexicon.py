@@ -21,11 +21,23 @@ INDEX = "model.safetensors.index.json"
 class StockWords:
     """Which items a stock folder knows: item number i is the token id `first + i`.
 
-    A row without an item is None when it never had one, and empty when its item was removed.
+    A row without an item is None when it never had one, and empty when its item was removed. Items that take several
+    positions have as many rows more, which are only read: all second ones behind all first ones, and so on.
     """
 
     first: int
     ids: tuple[str | None, ...]
+    positions: int = 1
+
+    @property
+    def apart(self) -> int:
+        """How far the rows of an item lie apart."""
+        return len(self.ids)
+
+    def item(self, token: int) -> str | None:
+        """The item that a token belongs to."""
+        place = token - self.first
+        return self.ids[place % self.apart] or None if 0 <= place < self.apart * self.positions else None
 
     def codes(self) -> dict[str, int]:
         """The number of each item."""
@@ -78,5 +90,5 @@ def open_tables(folder: Path) -> tuple[Path, Tables]:
     path = Path(folder) / named.pop()
     with safe_open(path, "np") as file:
         about = json.loads(file.metadata()["items"])
-    words = StockWords(about["first"], tuple(about["ids"]))
+    words = StockWords(about["first"], tuple(about["ids"]), about.get("positions", 1))
     return path, Tables(words, about["input"], about["output"], about["scale"])

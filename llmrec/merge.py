@@ -25,6 +25,7 @@ from llmrec.engines.vllm import vllm
 from llmrec.environment import device_for, versions
 from llmrec.errors import InputError
 from llmrec.features import FILE as FEATURES
+from llmrec.lexicon import StockWords, read_words
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import FILE, ITEMS, Bank
 from llmrec.modeling.base import Base, dtype_for, dtype_name, load_base
@@ -36,6 +37,7 @@ from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index
 from llmrec.retrieval.reranking import FILE as RERANKING
 from llmrec.retrieval.reranking import PEOPLE, Weights, learn_reranking
+from llmrec.script import APART
 from llmrec.tuning.material import Walks
 from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.run import (
@@ -122,7 +124,8 @@ def merge(
 
 def _ranking(base: Base, ranker: Ranker, run: Path, longest: int, domain: str) -> ModelRanking:
     """What ranks by histories alone, which shows no pictures."""
-    walks = Walks(Transcriber(base, Album(base, [])), Prompts.load(run / PROMPTS), domain)
+    write = Transcriber(base, Album(base, []), ranker.words.positions)
+    walks = Walks(write, Prompts.load(run / PROMPTS), domain)
     return ModelRanking(ranker, walks, longest=longest)
 
 
@@ -184,15 +187,15 @@ def verify(
     manifest = read_json(model, MANIFEST, kind="a merged model", remedy="Make one with: llmrec merge RUN --out MODEL")
     if manifest.get("kind") != "model":
         raise InputError(f"{model} is a {manifest.get('kind')}, not a merged model. Make one with llmrec merge")
-    first, dtype = manifest["merged"]["first_item_token"], manifest["merged"]["dtype"]
+    known, dtype = read_words(model), manifest["merged"]["dtype"]
     recipe, base, bank, ranker = open_run(run, device=device)
     ranking = _ranking(base, ranker, run, recipe.walks.longest, domain)
     codes = [np.asarray(history[-recipe.walks.longest :], dtype=np.int32) for history in histories]
     tables = {"adapter": _log_chances(ranking.score(codes))}
     prompts = [
-        [_stock(token, base.vocabulary, first) for token in ranking.walks.line(one.tolist()).tokens] for one in codes
+        [_stock(token, base.vocabulary, known) for token in ranking.walks.line(one.tolist()).tokens] for one in codes
     ]
-    items = list(range(first, first + len(bank)))
+    items = list(range(known.first, known.first + len(bank)))
     tables["merged"] = _log_chances(_by_transformers(model, prompts, items, progress))
     if served:
         held = dtype_name("auto", device) if device == "cpu" else dtype
@@ -216,9 +219,10 @@ TOLERANCE = {"float32": 0.005, "float16": 0.05, "bfloat16": 0.2}
 """The mean difference of two log-probabilities of the same item that is let pass."""
 
 
-def _stock(token: int, vocabulary: int, first: int) -> int:
+def _stock(token: int, vocabulary: int, known: StockWords) -> int:
     """A token of ours as the merged folder numbers it."""
-    return token if token < vocabulary else token - vocabulary + first
+    position, code = divmod(token - vocabulary, APART)
+    return token if token < vocabulary else known.first + position * known.apart + code
 
 
 @torch.no_grad()

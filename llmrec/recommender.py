@@ -61,7 +61,7 @@ class Recommender:
             )
         recipe, base, bank, ranker = open_run(folder, device=device)
         prompts = Prompts.load(folder / PROMPTS)
-        write = Transcriber(base, Album(base, picture_paths(dataset)))
+        write = Transcriber(base, Album(base, picture_paths(dataset)), recipe.words.positions)
         walks = Walks(write, prompts, dataset.name)
         longest = recipe.walks.longest
         ranking = ModelRanking(ranker, walks, longest=longest, batch_tokens=2 * recipe.batch_tokens)

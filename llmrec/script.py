@@ -12,6 +12,8 @@ from llmrec.prompts import Template, Turn
 from llmrec.shelf import WORD, Piece, Word, numbered, pieces
 
 KNOWN_TEXTS = 50_000
+APART = 1 << 24
+"""How far the second token of an item lies behind its first while it is tuned: more than a catalogue has items."""
 IGNORED = -100
 """The label of a token from which nothing is learnt."""
 PICTURE_TOKENS = ("image_token_id", "image_token_index")
@@ -36,12 +38,26 @@ def picture_token(setting: Callable[[str], Any]) -> int | None:
 
 
 class Script:
-    """Writes chats as tokens of one model, whose items are the tokens from `first` on."""
+    """Writes chats as tokens of one model, whose items are the tokens from `first` on.
 
-    def __init__(self, tokenizer: Any, chat: Any, *, first: int, picture: Callable[[int], list[int]]):
+    An item may be several tokens: the one that is answered, and further ones that lie `apart` tokens behind each other
+    and are only read.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        chat: Any,
+        *,
+        first: int,
+        picture: Callable[[int], list[int]],
+        positions: int = 1,
+        apart: int = APART,
+    ):
         self.tokenizer, self.chat = tokenizer, chat
         """What reads text, and what puts the model's chat template around turns."""
         self.first, self.picture = first, picture
+        self.positions, self.apart = positions, apart
         self._known: dict[str, list[int]] = {}
 
     def words(self, text: str) -> list[int]:
@@ -60,7 +76,7 @@ class Script:
             if isinstance(part, str):
                 found += self.words(part)
             elif isinstance(part, Word):
-                found.append(self.first + part.code)
+                found += [self.first + place * self.apart + part.code for place in range(self.positions)]
             else:
                 found += self.picture(part)
         return found
@@ -76,7 +92,8 @@ class Script:
         """A prompt and its answer: the answer is learnt, and that it ends."""
         asked = self.prompt(turns)
         said = [*self.tokens(pieces(answer)), self.end]
-        return Line(asked.tokens + said, asked.labels + said, asked.pictures)
+        learnt = [token if token < self.first + self.apart else IGNORED for token in said]
+        return Line(asked.tokens + said, asked.labels + learnt, asked.pictures)
 
     def walk(self, text: str, *, learn: bool = True) -> Line:
         """A history up to its last item, each item learnt from those before it.
@@ -86,7 +103,8 @@ class Script:
         told = pieces(text)
         last = max((place for place, part in enumerate(told) if isinstance(part, Word)), default=None)
         tokens = self.start + self.tokens(told if last is None else told[: last + 1])
-        labels = [token if learn and token >= self.first else IGNORED for token in tokens]
+        answered = range(self.first, self.first + self.apart)
+        labels = [token if learn and token in answered else IGNORED for token in tokens]
         return Line(tokens, labels)
 
     @cached_property
@@ -108,7 +126,7 @@ class Script:
         if items:
             return self.walk(text, learn=learn)
         opening = self.walk(text + numbered(0, WORD))
-        return Line(opening.tokens[:-1], opening.labels[:-1])
+        return Line(opening.tokens[: -self.positions], opening.labels[: -self.positions])
 
 
 def of_like_length(

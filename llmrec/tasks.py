@@ -70,8 +70,8 @@ class Limits:
     history: int
     history_pictures: int
     candidate_pictures: bool
-    history_words: bool = False
-    """Whether the history stands as item words, one token each, instead of lines and pictures."""
+    word_tokens: int = 0
+    """The tokens of an item word, where the history stands as such; 0 where it stands as lines and pictures."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def finish(
     if made.shown is not None:
         fixed += shelf.picture_tokens
     if made.item is not None:
-        fixed += shelf.cost(made.item, True) + limits.history_words
+        fixed += shelf.cost(made.item, True) + limits.word_tokens
     costs = shelf.costs if limits.candidate_pictures else shelf.tokens
     fixed += sum([costs[code] for code in made.candidates]) + sizes.candidate_line * len(made.candidates)
     if fixed > limits.budget:
@@ -168,7 +168,7 @@ def finish(
         history, fixed = _trimmed(made.happening.history, shelf, sizes.history_line, fixed, limits)
         pictured = len(history) - limits.history_pictures
         context["history"] = [
-            numbered(code, WORD) if limits.history_words else shelf.line(code, place >= pictured)
+            numbered(code, WORD) if limits.word_tokens else shelf.line(code, place >= pictured)
             for place, code in enumerate(history)
         ]
     if made.candidates:
@@ -181,7 +181,7 @@ def finish(
     if made.item is not None:
         line = shelf.line(made.item, True)
         # Its word knows the item from training; the picture says what is there when nothing was trained on it.
-        context["item"] = numbered(made.item, WORD) + line if limits.history_words else line
+        context["item"] = numbered(made.item, WORD) + line if limits.word_tokens else line
     chat = made.template.render(context)
     return Example(
         task=made.task,
@@ -222,7 +222,7 @@ def _trimmed(history: Sequence[int], shelf: Shelf, line: int, used: int, limits:
     """The newest items of a history that fit the budget, oldest first, and the tokens used with them."""
     kept: list[int] = []
     for code in reversed(history[-limits.history :] if limits.history else ()):
-        cost = line + (1 if limits.history_words else shelf.cost(code, len(kept) < limits.history_pictures))
+        cost = line + (limits.word_tokens or shelf.cost(code, len(kept) < limits.history_pictures))
         if used + cost > limits.budget:
             break
         used += cost

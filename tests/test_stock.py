@@ -23,10 +23,10 @@ def load(folder: Path):
     return AutoModelForImageTextToText.from_pretrained(folder, output_loading_info=True)
 
 
-def table(items: int = ITEMS, spare: int = 3, seed: int = 0) -> ItemTable:
+def table(items: int = ITEMS, spare: int = 3, seed: int = 0, positions: int = 1) -> ItemTable:
     noise = torch.Generator().manual_seed(seed)
-    inputs, outputs = torch.randn(2, items, WIDTH, generator=noise)
-    return ItemTable([f"i{number}" for number in range(items)], inputs, outputs, spare)
+    outputs, *inputs = torch.randn(1 + positions, items, WIDTH, generator=noise)
+    return ItemTable([f"i{number}" for number in range(items)], torch.stack(inputs, dim=1), outputs, spare)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,37 @@ def stock(bases, tmp_path) -> Path:
     return tmp_path / "stock"
 
 
+def test_items_of_several_positions_have_a_row_for_each_and_answer_by_the_first(bases, tmp_path):
+    base, folder = bases("llava"), tmp_path / "stock"
+    model, _ = load(base)
+    words = table(positions=2)
+    known = write_stock(model, AutoProcessor.from_pretrained(base), folder, words=words)
+    assert (known.positions, known.apart) == (2, ITEMS + 3)
+    assert read_words(folder) == known
+    assert known.item(known.first + 4) == known.item(known.first + known.apart + 4) == "i4"
+    assert known.item(known.first + ITEMS) is None
+    assert known.item(known.first + 2 * known.apart) is None
+    merged, _ = load(folder)
+    second = known.first + known.apart
+    text, items = torch.tensor([[5, 90]]), torch.tensor([[known.first + 4, second + 4]])
+    with torch.no_grad():
+        here = merged(input_ids=torch.cat([text, items], 1))
+        embedded = torch.cat([model.get_input_embeddings()(text), words.inputs[4][None]], 1)
+        there = model(inputs_embeds=embedded, output_hidden_states=True)
+    scores = there.hidden_states[-1][0, -1] @ words.outputs.T
+    assert torch.allclose(here.logits[0, -1, known.first : known.first + ITEMS], scores, atol=1e-4)
+    assert not here.logits[0, -1, second : second + known.apart].any(), "what is only read answers nothing"
+    new = table(2, seed=1, positions=2)
+    refresh_words(folder, ["i3", "new"], new.inputs, new.outputs, removed=["i5"])
+    after, _ = load(folder)
+    read = after.get_input_embeddings().weight
+    number = read_words(folder).codes()["new"]
+    assert torch.equal(read[[known.first + number, second + number]], new.inputs[1])
+    assert torch.equal(read[[known.first + 3, second + 3]], new.inputs[0])
+    with pytest.raises(InputError, match="1 x 2 x 64"):
+        refresh_words(folder, ["i3"], new.inputs[:1, :1], new.outputs[:1])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_class_becomes_a_stock_folder_with_item_words(kind, bases, tmp_path):
     base = bases(kind)
@@ -68,7 +99,7 @@ def test_every_class_becomes_a_stock_folder_with_item_words(kind, bases, tmp_pat
     items = torch.tensor([[known.first, known.first + 4]])
     with torch.no_grad():
         here = merged(input_ids=torch.cat([text, items], 1), output_hidden_states=True)
-        embedded = torch.cat([model.get_input_embeddings()(text), words.inputs[[0, 4]][None]], 1)
+        embedded = torch.cat([model.get_input_embeddings()(text), words.inputs[[0, 4], 0][None]], 1)
         there = model(inputs_embeds=embedded, output_hidden_states=True)
     scores = there.hidden_states[-1][0, -1] @ words.outputs.T
     assert torch.allclose(here.logits[0, -1, known.first : known.first + ITEMS], scores, atol=1e-4)
@@ -137,7 +168,7 @@ def test_a_refresh_changes_rows_adds_and_removes_and_keeps_the_rest(stock):
     assert not report["missing_keys"]
     now = read_words(stock)
     assert now.ids == ("i0", "i1", "i2", "i3", "i4", "", "i6", "new", None, None)
-    assert torch.equal(after.get_input_embeddings().weight[known.first + 3], new.inputs[0])
+    assert torch.equal(after.get_input_embeddings().weight[known.first + 3], new.inputs[0, 0])
     assert torch.equal(after.lm_head.weight[known.first + 7], new.outputs[1])
     assert not after.lm_head.weight[known.first + 5].any()
     kept = [*range(known.first), known.first + 2]
@@ -162,7 +193,7 @@ def test_gemmas_rows_are_refreshed_by_its_scale(bases, tmp_path):
     new = table(items=1, seed=4)
     refresh_words(tmp_path / "stock", ["i1"], new.inputs, new.outputs)
     merged, _ = load(tmp_path / "stock")
-    assert torch.allclose(merged.get_input_embeddings()(torch.tensor([known.first + 1])), new.inputs, atol=1e-5)
+    assert torch.allclose(merged.get_input_embeddings()(torch.tensor([known.first + 1])), new.inputs[:, 0], atol=1e-5)
 
 
 _KILLING = """
@@ -180,7 +211,7 @@ for place in sys.argv[1:]:
             done.append(True)
             return inner(*some, **named)
         setattr(stock, where, killed)
-        stock.refresh_words(folder, ["i0"], torch.full((1, 64), 3.0), torch.full((1, 64), 3.0))
+        stock.refresh_words(folder, ["i0"], torch.full((1, 1, 64), 3.0), torch.full((1, 64), 3.0))
     assert os.wait()[1] == signal.SIGKILL
 """
 
@@ -207,18 +238,18 @@ def test_wrong_tables_are_refused_with_what_to_do(stock, bases, tmp_path):
     wrong = {
         "there twice": ItemTable(["a", "a"], good.inputs, good.outputs),
         "is empty": ItemTable(["a", ""], good.inputs, good.outputs),
-        "3 x 64": ItemTable(["a", "b", "c"], good.inputs, good.outputs),
+        "3 x 1 x 64": ItemTable(["a", "b", "c"], good.inputs, good.outputs),
         "NaN": ItemTable(["a", "b"], good.inputs, good.outputs * float("nan")),
     }
     for message, words in wrong.items():
         with pytest.raises(InputError, match=message):
             write_stock(model, processor, tmp_path / "out", words=words)
     with pytest.raises(InputError, match="3 free rows, but 4 items are new"):
-        refresh_words(stock, ["n0", "n1", "n2", "n3"], torch.zeros(4, WIDTH), torch.zeros(4, WIDTH))
+        refresh_words(stock, ["n0", "n1", "n2", "n3"], torch.zeros(4, 1, WIDTH), torch.zeros(4, WIDTH))
     with pytest.raises(InputError, match="has no item 'x'"):
-        refresh_words(stock, ["i0"], torch.zeros(1, WIDTH), torch.zeros(1, WIDTH), removed=["x"])
+        refresh_words(stock, ["i0"], torch.zeros(1, 1, WIDTH), torch.zeros(1, WIDTH), removed=["x"])
     with pytest.raises(InputError, match="at once"):
-        refresh_words(stock, ["i0"], torch.zeros(1, WIDTH), torch.zeros(1, WIDTH), removed=["i0"])
+        refresh_words(stock, ["i0"], torch.zeros(1, 1, WIDTH), torch.zeros(1, WIDTH), removed=["i0"])
     with pytest.raises(InputError, match=r"no model\.safetensors\.index\.json"):
         read_words(bases("llava"))
     merged, _ = load(stock)

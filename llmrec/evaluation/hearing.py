@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from llmrec.dataset import Dataset
 from llmrec.examples import Asked, ExampleSource
@@ -127,6 +126,8 @@ class Hearing:
         return odds
 
     def _opinions(self, cases: Sequence[Case], words: Sequence[str]) -> Floats:
+        import torch
+
         tokens = torch.tensor([self.opened.write.words(word)[0] for word in words])
         logits = next_words(
             self.opened.ranking.ranker, self.opened.write, [case.line for case in cases], tokens,

@@ -62,7 +62,14 @@ class Served:
         shown = picture_token(config.get)
         if shown is None:
             raise InputError(f"{folder / CONFIG} names no picture token. {REMEDY}")
-        script = Script(tokenizer, tokenizer, first=words.first, picture=lambda _: [shown])
+        script = Script(
+            tokenizer,
+            tokenizer,
+            first=words.first,
+            picture=lambda _: [shown],
+            positions=words.positions,
+            apart=words.apart,
+        )
         codes = words.codes()
         return cls(
             folder,
@@ -105,10 +112,10 @@ class Served:
     def line(self, history: Sequence[str]) -> list[tuple[str, str | None]]:
         """What `ranking` writes, piece by piece: words alone, or an item as one word."""
         found: list[tuple[str, str | None]] = []
-        for item, group in groupby(self.ranking(history).tokens, self._of_token):
+        for item, group in groupby(self.ranking(history).tokens, self.words.item):
             tokens = list(group)
             text = "" if item else self.script.tokenizer.decode(tokens, skip_special_tokens=True)
-            found += [(text, item)] * (len(tokens) if item else bool(text.strip()))
+            found += [(text, item)] * (len(tokens) // self.words.positions if item else bool(text.strip()))
         return found
 
     @cached_property
@@ -162,11 +169,6 @@ class Served:
     def shared(self, history: Sequence[str], item: str) -> list[str]:
         """What is said of several items of a history and of this one too, the surest first."""
         return self.features.shared(self._known(history), self.codes.get(item, -1), LISTED)
-
-    def _of_token(self, token: int) -> str | None:
-        """The item that a token is the word of."""
-        code = token - self.words.first
-        return self.words.ids[code] or None if 0 <= code < len(self.words.ids) else None
 
     def _known(self, history: Sequence[str]) -> list[int]:
         """The newest items of a history that have words, oldest first."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from llmrec.errors import InputError
+from llmrec.script import APART
 
 DROPOUT = 0.1
 FILE = "reader.safetensors"
@@ -48,9 +49,12 @@ class Teacher:
 
     @torch.no_grad()
     def questions(self, tokens: Tensor) -> Tensor:
-        """What it asks for at each position of lines of tokens, of which those from `vocabulary` on are items."""
-        there = tokens >= self.vocabulary
-        asked: Tensor = self.reader(self.read[(tokens - self.vocabulary).clamp(min=0)], there)
+        """What it asks for at each position of lines of tokens, of which those from `vocabulary` on are items.
+
+        An item of several tokens is read at its first, as a whole.
+        """
+        there = (tokens >= self.vocabulary) & (tokens < self.vocabulary + APART)
+        asked: Tensor = self.reader(self.read[(tokens - self.vocabulary).clamp(min=0) * there], there)
         return asked
 
     def save(self, folder: Path) -> None:

@@ -17,6 +17,7 @@ from llmrec.modeling.adapters import language_model
 from llmrec.modeling.base import Base
 from llmrec.modeling.light import Teacher
 from llmrec.modeling.words import ItemWords
+from llmrec.script import APART
 
 AMONG_TEXT = 256  # items that stand against the right word of a text
 
@@ -89,16 +90,22 @@ class Ranker(nn.Module):
         table = self.stock.get_input_embeddings()
         vectors: Tensor = table(tokens.masked_fill(is_item, 0))
         if is_item.any():
-            codes, place = torch.unique(tokens[is_item] - self.vocabulary, return_inverse=True)
+            numbers, position = self._items(tokens[is_item])
+            codes, place = torch.unique(numbers, return_inverse=True)
             made = self.words.inputs(codes).to(vectors.dtype)
             # Gemma multiplies what its table gives; an item's word is what the model is to see.
-            vectors = vectors.masked_scatter(is_item[..., None], made[place])
+            vectors = vectors.masked_scatter(is_item[..., None], made[place, position])
         if pictures is not None and len(pictures):
             here = tokens == self.picture_token
             if int(here.sum()) != len(pictures):
                 raise ValueError(f"{int(here.sum())} places for visual tokens, but {len(pictures)} of them")
             vectors = vectors.masked_scatter(here[..., None], pictures[:, 0].to(vectors.dtype))
         return vectors
+
+    def _items(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The code of the item that each token belongs to, and which of its positions the token is."""
+        places = tokens - self.vocabulary
+        return places % APART, places // APART
 
     def hidden(
         self, tokens: Tensor, mask: Tensor, pictures: Tensor | None = None, grids: Tensor | None = None

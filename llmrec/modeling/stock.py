@@ -40,7 +40,7 @@ _TOWERS = ("clip_vision_model", "siglip_vision_model")
 
 @dataclass(frozen=True)
 class ItemTable:
-    """Items by number with their input vectors, as the layers read them, and their output vectors (items x hidden)."""
+    """Items by number with their vectors: inputs as the layers read them (items x positions x hidden), and outputs."""
 
     ids: Sequence[str]
     inputs: Tensor
@@ -69,9 +69,10 @@ def write_stock(
     if words is None:
         _write_weights(_hub_names(model, weights), folder, shard, beside={})
         return None
-    _check(words.ids, words.inputs, words.outputs, width=model.get_input_embeddings().weight.shape[1])
+    _check(words.ids, words.inputs, words.outputs, positions=None, width=model.get_input_embeddings().weight.shape[1])
     rows: list[str | None] = [*words.ids, *[None] * words.spare]
-    known = StockWords(extend_tokenizer(folder, len(rows)), tuple(rows))
+    positions = words.inputs.shape[1]
+    known = StockWords(extend_tokenizer(folder, len(rows) * positions), tuple(rows), positions)
     read, write, scale = _extended(model, words, known)
     _untie(folder, len(read))
     places = [_name_of(model, model.get_input_embeddings()), _name_of(model, model.get_output_embeddings())]
@@ -97,8 +98,8 @@ def refresh_words(
     old, tables = open_tables(folder)
     with safe_open(old, "pt") as file:
         read, write = file.get_tensor(tables.read), file.get_tensor(tables.write)
-    _check(ids, inputs, outputs, width=read.shape[1])
     words = tables.words
+    _check(ids, inputs, outputs, positions=words.positions, width=read.shape[1])
     numbers = words.codes()
     unknown = [item for item in removed if item not in numbers]
     if unknown:
@@ -116,12 +117,14 @@ def refresh_words(
     for item, number in zip(new, free[: len(new)], strict=True):
         numbers[item], rows[number] = number, item
     places = torch.tensor([words.first + numbers[item] for item in ids], dtype=torch.long)
-    read[places] = (inputs.detach().cpu().float() / tables.scale).to(read.dtype)
+    made = (inputs.detach().cpu().float() / tables.scale).to(read.dtype)
+    for position in range(words.positions):
+        read[places + position * words.apart] = made[:, position]
     write[places] = outputs.detach().cpu().to(write.dtype)
     for item in removed:
         write[words.first + numbers[item]] = 0
         rows[numbers[item]] = ""
-    refreshed = StockWords(words.first, tuple(rows))
+    refreshed = StockWords(words.first, tuple(rows), words.positions)
     for left in folder.glob("items-*.safetensors"):
         if left != old:
             left.unlink()
@@ -136,20 +139,25 @@ def refresh_words(
     return refreshed
 
 
-def _check(ids: Sequence[str], inputs: Tensor, outputs: Tensor, *, width: int) -> None:
+def _check(ids: Sequence[str], inputs: Tensor, outputs: Tensor, *, positions: int | None, width: int) -> None:
     seen: set[str] = set()
     for item in ids:
         if not item or item in seen:
             raise InputError(f"The item id {item!r} is {'empty' if not item else 'there twice'}. Each needs its own")
         seen.add(item)
-    for what, table in (("input", inputs), ("output", outputs)):
-        if tuple(table.shape) != (len(ids), width):
+    several = positions or (inputs.shape[1] if inputs.dim() > 1 else 1)
+    wanted: dict[str, tuple[Tensor, tuple[int, ...]]] = {
+        "input": (inputs, (len(ids), several, width)),
+        "output": (outputs, (len(ids), width)),
+    }
+    for what, (table, shape) in wanted.items():
+        if tuple(table.shape) != shape:
             raise InputError(
-                f"{len(ids):,} items need {what} vectors of the shape {len(ids)} x {width}, "
+                f"{len(ids):,} items need {what} vectors of the shape {' x '.join(map(str, shape))}, "
                 f"but they are {' x '.join(map(str, table.shape))}. Make them for this model and these items"
             )
         if not bool(torch.isfinite(table).all()):
-            row = int((~torch.isfinite(table).all(dim=1)).nonzero()[0])
+            row = int((~torch.isfinite(table).flatten(1).all(dim=1)).nonzero()[0])
             raise InputError(f"The {what} vector of the item {ids[row]!r} holds NaN or infinity. Check how it was made")
 
 
@@ -166,16 +174,19 @@ def _extended(model: Any, words: ItemTable, known: StockWords) -> tuple[Tensor, 
         )
     # Gemma multiplies what its table gives by the root of its width, which vLLM does as well.
     scale = float(getattr(reading, "embed_scale", 1.0))
-    read = torch.zeros(max(rows, first + len(known.ids)), reading.weight.shape[1], dtype=model.dtype)
+    last = first + known.apart * known.positions
+    read = torch.zeros(max(rows, last), reading.weight.shape[1], dtype=model.dtype)
     write = torch.zeros_like(read)
     read[:rows] = reading.weight.detach().cpu()
     write[: len(writing.weight)] = writing.weight.detach().cpu()
     inputs = words.inputs.detach().cpu().float() / scale
-    read[first : first + items] = inputs.to(read.dtype)
+    write[first:last] = 0
     write[first : first + items] = words.outputs.detach().cpu().to(write.dtype)
-    # A free row reads as the mean of the items and answers nothing: its score is 0 wherever it is asked for.
-    read[first + items : first + len(known.ids)] = inputs.mean(dim=0).to(read.dtype)
-    write[first + items : first + len(known.ids)] = 0
+    for position in range(known.positions):
+        begin = first + position * known.apart
+        read[begin : begin + items] = inputs[:, position].to(read.dtype)
+        # A free row reads as the mean of the items and answers nothing: its score is 0 wherever it is asked for.
+        read[begin + items : begin + known.apart] = inputs[:, position].mean(dim=0).to(read.dtype)
     return read, write, scale
 
 
@@ -239,6 +250,7 @@ def _write_tables(folder: Path, tables: Tables, read: Tensor, write: Tensor, *, 
     about = {
         "first": tables.words.first,
         "ids": tables.words.ids,
+        "positions": tables.words.positions,
         "input": tables.read,
         "output": tables.write,
         "scale": tables.scale,

@@ -14,8 +14,10 @@ from llmrec.script import IGNORED, Line, Script
 class Transcriber(Script):
     """Writes chats as tokens of a loaded model, pictures as the places that its album says."""
 
-    def __init__(self, base: Base, album: Album):
-        super().__init__(base.tokenizer, base.processor, first=base.vocabulary, picture=album.places)
+    def __init__(self, base: Base, album: Album, positions: int = 1):
+        super().__init__(
+            base.tokenizer, base.processor, first=base.vocabulary, picture=album.places, positions=positions
+        )
         self.base, self.album = base, album
 
 

@@ -36,9 +36,11 @@ class ItemWords(nn.Module):
         dropout: float = 0.1,
         forget: float = 0.2,
         learnt: bool = False,
+        positions: int = 1,
     ):
         super().__init__()
         self.hidden, self.rank, self.dropout, self.forget = hidden, rank, dropout, forget
+        self.positions = positions
         self.still = False
         gloss = bank.gloss if bank.gloss is not None and TOLD in content else np.zeros((0, 0))
         self.register_buffer("gloss", torch.tensor(gloss, dtype=torch.float32))
@@ -61,12 +63,12 @@ class ItemWords(nn.Module):
         self.register_buffer("content", made, persistent=False)
         self.register_buffer("known", known, persistent=False)
         entering = made.shape[1] + known.shape[1]
-        self.read = nn.Sequential(nn.Linear(entering, width), nn.GELU(), nn.Linear(width, hidden))
+        self.read = nn.Sequential(nn.Linear(entering, width), nn.GELU(), nn.Linear(width, hidden * positions))
         self.write = nn.Sequential(nn.Linear(entering, width), nn.GELU(), nn.Linear(width, rank))
         self.ask = nn.Linear(hidden, rank, bias=False)
         self.size = nn.Parameter(torch.tensor(float(size)))
         self.heat = nn.Parameter(torch.tensor(0.0))
-        self.own_input = nn.Embedding(len(bank), hidden if learnt else 0)
+        self.own_input = nn.Embedding(len(bank), hidden * positions if learnt else 0)
         self.own_output = nn.Embedding(len(bank), rank if learnt else 0)
         nn.init.zeros_(self.own_input.weight)
         nn.init.zeros_(self.own_output.weight)
@@ -121,10 +123,14 @@ class ItemWords(nn.Module):
         return torch.cat([content, known], dim=1)
 
     def inputs(self, codes: Tensor) -> Tensor:
-        """The input vectors of items by code."""
+        """The input vectors of items by code, `items x positions x hidden`."""
         entering = self._entering(self.content[codes], self.known[codes])
         own = self.own_input(codes) if self.own_input.embedding_dim else 0
         return self._sized(self.read(entering) + own)
+
+    def as_one(self, codes: Tensor) -> Tensor:
+        """One vector an item for readers that take it at once: the mean of its input vectors."""
+        return self.inputs(codes).mean(dim=1)
 
     def outputs(self, codes: Tensor | None = None) -> Tensor:
         """The answers, `items x rank`: all items, or those of the codes."""
@@ -141,7 +147,10 @@ class ItemWords(nn.Module):
 
     @torch.no_grad()
     def tables(self, vectors: Mapping[str, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """Rows for a stock embedding and a stock output table: for all items, or for new ones by their content."""
+        """Rows for a stock embedding and a stock output table: for all items, or for new ones by their content.
+
+        Those of the embedding are `items x positions x hidden`.
+        """
         if vectors is None:
             codes = torch.arange(len(self.content), device=self.content.device)
             read, write = self.inputs(codes), self.outputs()
@@ -152,7 +161,8 @@ class ItemWords(nn.Module):
         return read, write @ self.ask.weight
 
     def _sized(self, vectors: Tensor) -> Tensor:
-        return nn.functional.layer_norm(vectors, (self.hidden,)) * self.size
+        each = vectors.reshape(*vectors.shape[:-1], self.positions, self.hidden)
+        return nn.functional.layer_norm(each, (self.hidden,)) * self.size
 
     def _written(self, vectors: Tensor) -> Tensor:
         return nn.functional.normalize(vectors, dim=-1) * self.heat.exp()

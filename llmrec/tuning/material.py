@@ -55,6 +55,7 @@ class Walks:
         self._wordings = prompts.seen(WALK)
         self._domain = domain
         self._seed = seed
+        self.positions = write.positions
 
     def line(self, items: Sequence[int], wording: int = 0, *, learn: bool = False) -> Line:
         """One history as a line; without items it ends where the first would stand."""
@@ -64,7 +65,7 @@ class Walks:
     @cached_property
     def openings(self) -> tuple[int, ...]:
         """The tokens before the first item, by wording."""
-        return tuple(len(self.line([0], wording)) - 1 for wording in range(len(self._wordings)))
+        return tuple(len(self.line([0], wording)) - self.positions for wording in range(len(self._wordings)))
 
     def drawn(self, items: Codes, round: int, person: int, *, longest: int, skip: float) -> tuple[list[int], int]:
         """What of a person's history is learnt in one round, a window less some items, and in which wording."""
@@ -112,7 +113,7 @@ class Material:
     def _length(self, person: int, round: int) -> int:
         """How many tokens the line of a person will have in a round."""
         items, wording = self._drawn(person, round)
-        return len(items) + self.walks.openings[wording]
+        return len(items) * self.walks.positions + self.walks.openings[wording]
 
     def _plan(self) -> Plan:
         """Every batch of the run. Lines of like length lie together; batches come in a random order."""
@@ -158,7 +159,7 @@ def example_source(
     talks = recipe.talks
     examples = replace(talks.examples, split=cast(Any, split), **changes)
     meter = TokenMeter(write.base.tokenizer, write.album.usual)
-    return ExampleSource(dataset, prompts, meter, examples, progress, history_words=talks.words)
+    return ExampleSource(dataset, prompts, meter, examples, progress, word_tokens=write.positions if talks.words else 0)
 
 
 def _histories(split: Split) -> list[Codes]:

@@ -48,6 +48,8 @@ class WordRecipe:
     """Width of the projectors' hidden layer."""
     rank: int = 256
     """Dimensions in which items are scored."""
+    positions: int = 1
+    """How many input positions an item takes in a line, each with a vector of its own; it is answered by one."""
     dropout: float = 0.1
     """Share of the content's values that are dropped in training."""
     forget: float = 0.2
@@ -69,6 +71,8 @@ class WordRecipe:
         unknown = set(self.content) - set(KINDS)
         if unknown or not self.content:
             raise ConfigError(f"content is some of {', '.join(KINDS)}, not {', '.join(self.content) or 'nothing'}")
+        if not 1 <= self.positions <= 8:
+            raise ConfigError(f"positions is {self.positions}: an item takes from 1 to 8 of them")
         if self.warm < 0:
             raise ConfigError(f"warm is {self.warm}: it should be 0 or more")
         if not 0 <= self.taught <= 1:

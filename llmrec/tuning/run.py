@@ -75,6 +75,7 @@ def item_words(recipe: TuningRecipe, bank: Bank, hidden: int, *, size: float = 1
         dropout=recipe.words.dropout,
         forget=recipe.words.forget,
         learnt=recipe.words.learnt,
+        positions=recipe.words.positions,
     )
 
 

@@ -69,7 +69,7 @@ def tune(
         train=True,
     )
     paths = picture_paths(dataset)
-    write = Transcriber(base, Album(base, paths))
+    write = Transcriber(base, Album(base, paths), recipe.words.positions)
     if not any(paths):
         log.warning("%s has no pictures: items are known by their words and their company alone", dataset.folder)
     # Reviews are read and counted only where pictures are to tell their words.

@@ -51,7 +51,7 @@ def warm_up(
             tokens = _window([people[place] for place in some.tolist()], longest, rng).to(device)
             read = tokens if masked else tokens[:, :-1]
             known, place = torch.unique(read.clamp(min=0), return_inverse=True)
-            made = words.inputs(known)
+            made = words.as_one(known)
             wanted = tokens[:, 1:]
             asked = reader(made[place[:, : wanted.shape[1]]], tokens[:, :-1] >= 0)
             questions, answers = asked[wanted >= 0], wanted[wanted >= 0]
@@ -71,7 +71,7 @@ def warm_up(
     ranker.zero_grad()
     ranker.eval()
     with torch.no_grad():
-        read, write = words.inputs(torch.arange(len(words.content), device=device)), words.outputs()
+        read, write = words.as_one(torch.arange(len(words.content), device=device)), words.outputs()
     return Teacher(reader.eval().requires_grad_(False), read, write, ranker.vocabulary), lost
 
 
