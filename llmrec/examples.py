@@ -43,6 +43,8 @@ class ExampleRecipe:
     """How often each task is drawn for a row that can serve it, as weights; a task left out is not drawn."""
     split: Literal["leave-one-out", "temporal", "cold-items"] = "leave-one-out"
     """How the log is split into train, valid and test."""
+    people: float = 1.0
+    """The share of the people whose rows of train and validation are used."""
     wordings: Literal["seen", "unseen", "all"] = "seen"
     """Which templates are used; `unseen` are the wordings held out of training, for zero-shot evaluation."""
     candidates: int = 10
@@ -120,7 +122,7 @@ class ExampleSource:
             )
         self.dataset, self.recipe, self.meter = dataset, recipe, meter
         self.limits = replace(recipe.limits, word_tokens=word_tokens)
-        self.split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
+        self.split = split_by_name(dataset.log, recipe.split, clock=dataset.clock, people=recipe.people)
         self.owner = dataset.log.user_of_rows()
         self.shelf: Shelf = stock_shelf(dataset, prompts, meter, progress)
         self.templates = {task: chosen_templates(prompts, task, recipe.wordings) for task in recipe.tasks}

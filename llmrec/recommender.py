@@ -46,6 +46,8 @@ class Recommender:
     bank: Bank = field(repr=False)
     split: str
     """How the index holds choices back; prompts say nothing of those."""
+    people: float = 1.0
+    """The share of the people that index and run learnt from."""
     light: LightRanking | None = field(default=None, repr=False)
     """The light reader that taught the model; None in runs without one."""
 
@@ -67,12 +69,15 @@ class Recommender:
         ranking = ModelRanking(ranker, walks, longest=longest, batch_tokens=2 * recipe.batch_tokens)
         teacher = Teacher.load(folder, base.vocabulary, ranker.words.content.device)
         light = LightRanking(teacher, longest=longest) if teacher else None
-        split = str(index.info["recipe"]["split"])
-        return cls(folder, recipe, ranking, write, prompts, bank, split, light)
+        told = index.info["recipe"]
+        split, people = str(told["split"]), float(told.get("people", 1.0))
+        return cls(folder, recipe, ranking, write, prompts, bank, split, people=people, light=light)
 
     def source(self, dataset: Dataset, progress: Progress | None = None, **changes: Any) -> ExampleSource:
         """What makes prompts like those that the run was tuned on; `changes` are to the recipe's examples."""
-        return example_source(self.recipe, dataset, self.split, self.prompts, self.write, progress, **changes)
+        return example_source(
+            self.recipe, dataset, self.split, self.prompts, self.write, progress, people=self.people, **changes
+        )
 
     def control(
         self, pictures: Pictures, index: Index, *, groups: Sequence[Hashable] | None = None, seed: int = 0

@@ -1,7 +1,7 @@
 """Honest splits of a log: what models may learn from, what they are chosen on, and what they are measured on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,8 @@ class Split:
     part: npt.NDArray[np.int8]
     cold: Codes
     """Items that no training row holds although they are asked for: empty but for the cold-item split."""
+    people: float = 1.0
+    """The share of the people whose rows teach; the others are asked all the same, and read when they are."""
 
     def rows(self, part: Part) -> Times:
         """The rows of one part, in the log's order. Those of `valid` and `test` are the targets to predict."""
@@ -101,8 +103,26 @@ def cold_items(log: Log, *, share: float = 0.1, seed: int = 0, newest: bool = Tr
     return Split("cold-items", log, part, np.sort(hidden).astype(np.int32))
 
 
-def split_by_name(log: Log, name: str, *, clock: str = "ms") -> Split:
-    """The split of that name with its defaults; the temporal one needs a clock."""
+def split_by_name(log: Log, name: str, *, clock: str = "ms", people: float = 1.0) -> Split:
+    """The split of that name with its defaults; the temporal one needs a clock. Only `people` of all teach."""
+    return _taught_by(_named(log, name, clock), people)
+
+
+def _taught_by(split: Split, share: float) -> Split:
+    """The same where only a share of the people teach; more are those of a smaller share and others."""
+    if not 0 < share <= 1:
+        raise InputError(f"people={share} should be above 0 and at most 1: it is the share of them that is learnt from")
+    if share == 1:
+        return split
+    count = len(split.log.users)
+    teaching = np.zeros(count, dtype=bool)
+    teaching[np.random.default_rng(0).permutation(count)[: max(1, round(share * count))]] = True
+    part = split.part.copy()
+    part[(part != TEST) & ~teaching[split.log.user_of_rows()]] = UNUSED
+    return replace(split, part=part, people=share)
+
+
+def _named(log: Log, name: str, clock: str) -> Split:
     if name == "leave-one-out":
         return leave_one_out(log)
     if name == "temporal":

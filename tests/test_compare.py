@@ -217,7 +217,9 @@ def shown(name: str, mean: float, minutes: float, *, level: bool, gap: float | N
     difference = None if gap is None else Difference(gap, gap - 0.01, gap + 0.01, p)
     span = Interval(mean, mean - 0.01, mean + 0.01)
     costs = Costs(minutes, 2 * minutes, 1024.0, 5_000_000, 9_000_000)
-    return Found(name, "", span, None, {0: mean, 1: mean}, costs, difference, None if gap is None else p, level)
+    return Found(
+        name, "", span, None, {0: mean, 1: mean}, costs, difference, None if gap is None else p, level, None, {}
+    )
 
 
 def test_the_cheapest_of_those_that_are_as_good_is_named() -> None:
@@ -234,14 +236,44 @@ def test_the_cheapest_of_those_that_are_as_good_is_named() -> None:
 
 def test_points_of_a_plot_stand_within_it_and_in_order() -> None:
     found = [shown("a", 0.3, 8, level=True), shown("b", 0.2, 2, level=False, gap=-0.1), shown("c", 0.1, 0, level=False)]
-    drawn = plot(found, "minutes", lambda costs: costs.minutes)
+    drawn = plot(found, "minutes", lambda one: one.costs.minutes)
     points = drawn["points"]
     assert [one["number"] for one in points] == [1, 2, 3]
     assert points[0]["x"] > points[1]["x"] > points[2]["x"] > LEFT
     assert points[0]["y"] < points[1]["y"] < points[2]["y"] < HIGH, "better is higher up"
     assert all(0 < one["top"] <= one["y"] <= one["bottom"] < HIGH and one["x"] < WIDE for one in points)
     same = [replace(one, costs=replace(one.costs, minutes=0.0)) for one in found]
-    assert len({one["x"] for one in plot(same, "minutes", lambda costs: costs.minutes)["points"]}) == 1
+    assert len({one["x"] for one in plot(same, "minutes", lambda one: one.costs.minutes)["points"]}) == 1
+
+
+def test_what_doubles_is_drawn_as_far_apart_as_anything_that_doubles() -> None:
+    found = [replace(shown(name, 0.1, 1, level=False), at=at) for name, at in (("a", 30.0), ("b", 60.0), ("c", 120.0))]
+    x = [one["x"] for one in plot(found, "people", lambda one: one.at or 0, doubling=True)["points"]]
+    assert x[1] - x[0] == pytest.approx(x[2] - x[1], abs=0.2)
+    assert x[1] - x[0] > 100
+
+
+def test_a_cell_of_another_system_and_means_that_stand_beside(tmp_path: Path) -> None:
+    asked = suite(seeds=(0,), beside=("other",), cells={"short": Cell(), "long": Cell(system="other", tune=("a=1",))})
+    planned = plan(asked, tmp_path)
+    for one, ranks in zip(planned, (np.arange(1, 9), np.arange(3, 11)), strict=True):
+        made(one, ranks)
+        people = pl.read_parquet(one.report / "people.parquet")
+        best = people.with_columns(system=pl.lit("other"), rank=pl.lit(1, dtype=people["rank"].dtype))
+        pl.concat([people, best]).write_parquet(one.report / "people.parquet")
+        content = json.loads((one.report / "report.json").read_text())
+        content["systems"].append({"name": "other"})
+        (one.report / "report.json").write_text(json.dumps(content))
+    found = {one.name: one for one in results(asked, planned, doing(planned, {"short": 1, "long": 1}))}
+    assert found["long"].interval.mean == 1.0, "its own system"
+    assert found["short"].interval.mean < 1.0
+    assert found["short"].beside == {"other": 1.0}
+
+
+def test_seeds_that_are_asked_for_are_run_alone(tmp_path: Path) -> None:
+    assert {one.seed for one in plan(suite(), tmp_path, seeds=(7,))} == {7}
+    all_of_them = {one.run for one in plan(suite(seeds=(0, 1, 7)), tmp_path)}
+    assert {one.run for one in plan(suite(), tmp_path, seeds=(7,))} < all_of_them, "more can follow"
 
 
 # --- the command -------------------------------------------------------------------------------------------------
@@ -249,9 +281,11 @@ def test_points_of_a_plot_stand_within_it_and_in_order() -> None:
 TINY = """
 question: Do more layers rank better?
 against: two layers
+along: layers
+beside: [popularity]
 cells:
-  two layers: {tune: [adapter.layers=2]}
-  none: {says: "item words alone", tune: [adapter.kind=frozen, adapter.layers=0, words.still=false]}
+  two layers: {at: 2, tune: [adapter.layers=2]}
+  none: {at: 1, system: light reader, says: words, tune: [adapter.kind=frozen, adapter.layers=0, words.still=false]}
 seeds: [3]
 shop: [--items, "120", --users, "120", --interactions, "1500", --picture-size, "64"]
 all:
@@ -284,7 +318,17 @@ def test_a_suite_from_its_shop_to_its_page_and_again(tmp_path: Path) -> None:
     for sentence in told["reading"]:
         assert sentence.split(" (")[0] in page
         assert f"- {sentence}" in done.stdout
-    assert page.count("<circle") == 2 * 3
+    assert page.count("<circle") == 2 * 4
+    assert "By layers" in page
+    assert len({one["beside"]["popularity"] for one in told["found"]}) == 1, "the same index"
+    reports = (tmp_path / "w/stages").glob("report-*/report.json")
+    each = [
+        {one["name"]: one["measures"]["ndcg@10"]["mean"] for one in json.loads(path.read_text())["systems"]}
+        for path in reports
+    ]
+    seen = {one["name"]: one["interval"]["mean"] for one in told["found"]}
+    assert any(one["model"] == pytest.approx(seen["two layers"]) for one in each)
+    assert any(one["light reader"] == pytest.approx(seen["none"]) for one in each), "the cell names another system"
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert again.count("is there") == 8
     assert "begins" not in again

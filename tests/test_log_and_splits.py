@@ -159,6 +159,32 @@ def test_splits_go_by_their_names_and_a_log_without_times_has_no_temporal_one(sm
         split_by_name(small_shop.log, "random")
 
 
+@given(logs(least=3), st.sampled_from(["leave-one-out", "temporal", "cold-items"]), st.floats(0.05, 0.95))
+@settings(deadline=None)
+def test_a_share_of_the_people_teaches_and_all_are_asked(log, name, share):
+    whole, some = split_by_name(log, name), split_by_name(log, name, people=share)
+    assert (some.people, whole.people) == (share, 1.0)
+    owner = log.user_of_rows()
+    assert np.array_equal(some.rows("test"), whole.rows("test"))
+    teaching = set(owner[some.part == TRAIN]) | set(owner[some.part == VALID])
+    assert len(teaching) <= max(1, round(share * len(log.users)))
+    for person in range(len(log.users)):
+        own = slice(log.start[person], log.start[person + 1])
+        assert person not in teaching or np.array_equal(some.part[own], whole.part[own]), "whole people teach"
+    more = split_by_name(log, name, people=min(1.0, 1.5 * share))
+    assert set(np.flatnonzero(some.part == TRAIN)) <= set(np.flatnonzero(more.part == TRAIN)), (
+        "more are these and others"
+    )
+    for (_, history, _), (_, known, _) in zip(some.cases("test"), whole.cases("test"), strict=True):
+        assert np.array_equal(history, known), "what somebody took is read when they are asked"
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, 1.5])
+def test_no_people_or_more_than_all_cannot_teach(small_shop, share):
+    with pytest.raises(InputError, match="above 0 and at most 1"):
+        split_by_name(small_shop.log, "leave-one-out", people=share)
+
+
 @pytest.mark.parametrize("shares", [(0.0, 0.1), (0.5, 0.5), (-0.1, 0.2), (0.1, 1.0)])
 def test_shares_that_leave_nothing_are_refused(small_shop, shares):
     with pytest.raises(InputError, match="shares above 0"):

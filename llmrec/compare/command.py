@@ -15,6 +15,7 @@ EPILOG = (
     "Examples:  llmrec compare train/suites/adaptation.yaml --plan\n\n"
     "llmrec compare train/suites/adaptation.yaml --work work/compare\n\n"
     "llmrec compare train/suites/adaptation.yaml --quick\n\n"
+    "llmrec compare train/suites/adaptation.yaml --seed 0 --only LoRA --only 'prompt tuning'\n\n"
     "What is made stays: the same command goes on where it was stopped, and suites share what they have in common."
 )
 
@@ -23,6 +24,9 @@ def compare(
     suite: Annotated[Path, typer.Argument(help="A YAML file as in train/suites.", show_default=False)],
     work: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("work/compare"),
     only: Annotated[list[str] | None, typer.Option(help="Run this cell alone, or these.", show_default=False)] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seed", help="This seed alone, or these; more can follow.", show_default=False)
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A small shop, little tuning, one seed: whether it runs, and no answer.")
     ] = False,
@@ -42,7 +46,7 @@ def compare(
     require_checkout()
     asked = read_suite(suite)
     work = work.absolute()
-    planned = plan(asked, work, quick=quick, only=frozenset(only or ()))
+    planned = plan(asked, work, quick=quick, only=frozenset(only or ()), seeds=tuple(seeds or ()))
     stages = distinct(planned)
     console = Console(highlight=False)
     if plan_only:
@@ -78,6 +82,8 @@ def _content(
         "suite": suite.name,
         "question": asked.question,
         "system": asked.system,
+        "beside": list(asked.beside),
+        "along": asked.along,
         "against": next(one.name for one in found if one.gap is None),
         "quick": quick,
         "dataset": report["dataset"],

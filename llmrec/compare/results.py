@@ -54,6 +54,10 @@ class Found:
     """The p of that difference, corrected for the number of cells."""
     level: bool
     """Whether it cannot be told from the best."""
+    at: float | None
+    """Where it stands by what is compared."""
+    beside: Mapping[str, float]
+    """The means of other systems in the same reports, over the seeds."""
 
 
 def results(suite: Suite, planned: Sequence[Planned], doing: Sequence[Doing], *, seed: int = 0) -> list[Found]:
@@ -65,7 +69,7 @@ def results(suite: Suite, planned: Sequence[Planned], doing: Sequence[Doing], *,
     means: dict[str, dict[int, float]] = {}
     people: pl.DataFrame | None = None
     for name, runs in cells.items():
-        tables = [system_gains(one.report, suite.system) for one in runs]
+        tables = [system_gains(one.report, suite.cells[name].system or suite.system) for one in runs]
         means[name] = {
             one.seed: float(table[MEASURE].to_numpy().mean()) for one, table in zip(runs, tables, strict=True)
         }
@@ -93,6 +97,8 @@ def results(suite: Suite, planned: Sequence[Planned], doing: Sequence[Doing], *,
             gaps[name][0] if name in gaps else None,
             gaps[name][1] if name in gaps else None,
             name in level or name == best,
+            suite.cells[name].at,
+            {system: _mean(cells[name], system) for system in suite.beside},
         )
         for name, span in zip(names, spans, strict=True)
     ]
@@ -149,6 +155,10 @@ def _costs(runs: Sequence[Planned], doing: Mapping[str, Doing]) -> Costs:
         trained=int(plan.get("trained_parameters", 0)),
         parameters=int(plan.get("parameters", 0)),
     )
+
+
+def _mean(runs: Sequence[Planned], system: str) -> float:
+    return float(np.mean([system_gains(one.report, system)[MEASURE].to_numpy().mean() for one in runs]))
 
 
 def _plan(run: Path) -> dict[str, Any]:

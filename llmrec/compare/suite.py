@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -39,13 +39,17 @@ class Cell:
     """Settings of `python -m llmrec.sft`."""
     evaluate: Settings = ()
     """Options of `llmrec evaluate`."""
+    at: float | None = None
+    """Where it stands among the others by what is compared, such as a number of people: it is drawn there."""
+    system: str | None = None
+    """Whose figures of the report are taken, where it is not the suite's system."""
 
     def over(self, common: "Cell") -> "Cell":
         """This cell's own beside what all cells have; where both say something, its own comes last and holds."""
         told: dict[str, Any] = {}
         for one in fields(self):
             own, usual = getattr(self, one.name), getattr(common, one.name)
-            told[one.name] = (*usual, *own) if isinstance(own, tuple) else own or usual
+            told[one.name] = (*usual, *own) if isinstance(own, tuple) else usual if own is None else own or usual
         return Cell(**told)
 
 
@@ -61,6 +65,10 @@ class Suite:
     """The cell that the others are held against."""
     system: str = "model"
     """Whose figures of each report are taken: model, or another that the report names."""
+    beside: tuple[str, ...] = ()
+    """Systems of the same reports whose means stand beside: what the retrievers reach, for example."""
+    along: str = "what is compared"
+    """What the `at` of the cells counts."""
     dataset: Path | None = None
     """A dataset; without it a shop is drawn."""
     shop: Settings = ("--size", "small")
@@ -109,8 +117,10 @@ def read_suite(path: Path) -> Suite:
     return load_config(Suite, path)
 
 
-def plan(suite: Suite, work: Path, *, quick: bool = False, only: frozenset[str] = frozenset()) -> list[Planned]:
-    """All cells with all seeds, or some of the cells. What two of them have in common has the same folder."""
+def plan(
+    suite: Suite, work: Path, *, quick: bool = False, only: frozenset[str] = frozenset(), seeds: Sequence[int] = ()
+) -> list[Planned]:
+    """All cells with all seeds, or some of them. What two of them have in common has the same folder."""
     unknown = sorted(only - suite.cells.keys())
     if unknown:
         raise ConfigError(f"{unknown[0]!r} is no cell of this suite. Its cells are {', '.join(suite.cells)}")
@@ -120,7 +130,7 @@ def plan(suite: Suite, work: Path, *, quick: bool = False, only: frozenset[str] 
         Planned(name, seed, tuple(_chain(suite, name, cell.over(common), drawn, seed, work)))
         for name, cell in suite.cells.items()
         if not only or name in only
-        for seed in (suite.seeds[:1] if quick else suite.seeds)
+        for seed in (seeds or (suite.seeds[:1] if quick else suite.seeds))
     ]
 
 

@@ -90,11 +90,14 @@ def write_report(
 
 
 def _warnings(cases: Cases) -> list[str]:
+    found = []
+    if cases.split.people < 1:
+        found.append(f"Everything learnt from {cases.split.people:.3g} of the people alone; all of them are asked.")
     owned = np.mean([target in history for history, target in zip(cases.histories, cases.target, strict=True)])
-    if owned <= OFTEN_OWNED:
-        return []
-    had = f"{owned:.1%} of the targets are items that the person had before."
-    return [f"{had} Lists leave out what a person has, so no system finds them."]
+    if owned > OFTEN_OWNED:
+        had = f"{owned:.1%} of the targets are items that the person had before."
+        found.append(f"{had} Lists leave out what a person has, so no system finds them.")
+    return found
 
 
 def _page(content: Mapping[str, Any], dataset: Dataset, cases: Cases, systems: Sequence[Ranked]) -> str:

@@ -78,7 +78,7 @@ def read_captions(dataset: Dataset, recipe: CaptionRecipe) -> Captions:
     allowed = np.zeros(len(items), dtype=bool)
     allowed[taught] = True
 
-    split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
+    split = split_by_name(dataset.log, recipe.split, clock=dataset.clock, people=recipe.people)
     heard = training_reviews(dataset, split)
     counted = said.count([""] * len(items), heard, allowed)
     words = counted.words if counted else ()

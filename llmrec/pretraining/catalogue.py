@@ -58,7 +58,7 @@ def read(dataset: Dataset, recipe: TowerRecipe, *, progress: Progress | None = N
     allowed = np.zeros(len(items), dtype=bool)
     allowed[gallery.items[taught]] = True
 
-    split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
+    split = split_by_name(dataset.log, recipe.split, clock=dataset.clock, people=recipe.people)
     own = texts_of(items)
     heard = training_reviews(dataset, split) if recipe.reviews or recipe.losses.words else [[] for _ in own]
     read_along = heard if recipe.reviews else [[] for _ in own]

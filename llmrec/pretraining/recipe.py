@@ -63,6 +63,8 @@ class TowerRecipe:
     """What is learnt, and how much each part counts."""
     split: str = "leave-one-out"
     """The split whose training rows tell which items are taken together."""
+    people: float = 1.0
+    """The share of the people that is learnt from; as in the index that the tower is for."""
     window: int = 20
     """Two items are taken together when the same person took them up to so many steps apart."""
     damping: float = 3.0
@@ -125,6 +127,8 @@ class CaptionRecipe:
     """The stage that the recipe is for."""
     split: str = "leave-one-out"
     """The split whose training rows hold the reviews that are read."""
+    people: float = 1.0
+    """The share of the people that is learnt from; as in the index that the model is for."""
     held_out: float = 0.1
     """Share of the items with a picture that teach nothing and are measured on."""
     pictures: int = 20_000

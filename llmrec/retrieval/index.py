@@ -60,6 +60,8 @@ class IndexRecipe:
 
     split: Literal["leave-one-out", "temporal", "cold-items"] = "leave-one-out"
     """Whose training rows the retrievers are fitted on; the fusion is fitted on its validation targets."""
+    people: float = 1.0
+    """The share of the people that anything learns from, to see what more of them are worth; all are asked."""
     refit: bool = False
     """Fit the retrievers once more on all rows, after the fusion: for serving, since nothing is left to measure on."""
     parts: tuple[str, ...] = PARTS
@@ -152,7 +154,8 @@ class Index:
             raise InputError(
                 f"{self.folder} was fitted on all rows, so nothing is left to measure on. Make one with refit=false"
             )
-        return split_by_name(dataset.log, self.info["recipe"]["split"], clock=dataset.clock)
+        told = self.info["recipe"]
+        return split_by_name(dataset.log, told["split"], clock=dataset.clock, people=told.get("people", 1.0))
 
     def candidates(
         self, history: Sequence[str], count: int = 100, *, where: Where | None = None, keep_owned: bool = False
@@ -304,7 +307,7 @@ def make_index(
     recipe = recipe or IndexRecipe()
     recipe = replace(recipe, sasrec=replace(recipe.sasrec, seed=recipe.seed))
     device = device_for(device)
-    split = split_by_name(dataset.log, recipe.split, clock=dataset.clock)
+    split = split_by_name(dataset.log, recipe.split, clock=dataset.clock, people=recipe.people)
     items = dataset.items.collect()
     with staged(out, marker=MARKER, holds=HOLDS, overwrite=overwrite) as folder:
         contents, vectors, arrays, models = _content(dataset, items, recipe, folder, device, progress)

@@ -96,7 +96,7 @@ class Material:
         self.talks: list[Line] = []
         self.features = Features()
         if recipe.talks.count:
-            source = example_source(recipe, dataset, split.name, prompts, write, progress)
+            source = example_source(recipe, dataset, split.name, prompts, write, progress, people=split.people)
             self.talks, self.features = _talks(source, recipe.talks.count, write, progress), source.features
         self.plan = self._plan()
 
