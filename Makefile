@@ -7,6 +7,8 @@ LLMREC := .venv/bin/llmrec
 DEMO ?=
 # Where make screenshots looks for model and index
 WORK ?= work/demo
+# More for make results: names of results, --stale, --list
+RESULTS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(PYTHON_IN) -m mkdocs
 
 help:  ## this list
@@ -28,6 +30,9 @@ lint: setup  ## style, types and the Dockerfile
 	.venv/bin/hadolint Dockerfile
 
 check: lint test  ## everything a change must pass
+
+results: setup  ## make the kept results of the benchmarks anew, for hours; RESULTS="learning" for some, "--list" to look
+	$(PYTHON_IN) benchmarks/again.py $(RESULTS)
 
 demo: setup  ## draw a shop, tune a model on it, measure it, and serve it with a page to look at
 	@$(LLMREC) demo $(DEMO)
@@ -52,4 +57,4 @@ lock: setup  ## write constraints.txt from the environment
 clean:  ## remove the environment and what tools left; results in work stay
 	rm -rf .venv dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup test test-all lint check demo screenshots wheel docs docs-serve lock clean
+.PHONY: help setup test test-all lint check results demo screenshots wheel docs docs-serve lock clean

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
+from sources import sources
+
 from llmrec.environment import machine, versions
 
 OPERATORS = {">=": lambda seen, wanted: seen >= wanted, "<=": lambda seen, wanted: seen <= wanted}
@@ -48,6 +50,7 @@ def record(
             "commit": _commit(),
             "machine": machine(),
             "versions": versions(packages),
+            "code": sources(Path(sys.argv[0]).resolve()),
             "seed": seed,
             "figures": dict(figures),
             "reach": {figure: list(target) for figure, target in reach.items()},

@@ -2,12 +2,19 @@
 
 import ast
 import json
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "benchmarks"))
+
+from sources import changed  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results"
+NAMED = 4
+"""Changed modules that are named."""
 SIGNS = {">=": "at least", "<=": "at most"}
 
 
@@ -33,8 +40,22 @@ def provenance(name: str) -> str:
     told_of = [f"`{told['command']}`", where, f"commit {told['commit']}", f"seed {told['seed']}"]
     if "date" in told:
         told_of.insert(2, told["date"])
+    stale = _stale(told)
     versions = ", ".join(f"{package} {version}" for package, version in told["versions"].items())
-    return f'<div class="provenance" markdown="1">\n{" · ".join(told_of)}  \n{versions}\n</div>'
+    return f'<div class="provenance" markdown="1">\n{" · ".join(told_of)}  \n{versions}{stale}\n</div>'
+
+
+def _stale(told: dict[str, Any]) -> str:
+    """That a result was made by other code than this, and which; nothing where it is of this code."""
+    since = changed(told)
+    if since is None:
+        return '  \n<span class="missed">stale?</span> It was made before results kept what code made them.'
+    if not since:
+        return ""
+    more = f" and {len(since) - NAMED} more" if len(since) > NAMED else ""
+    return (
+        f'  \n<span class="missed">stale</span> Changed since: {", ".join(f"`{one}`" for one in since[:NAMED])}{more}.'
+    )
 
 
 def reaches(name: str) -> str:

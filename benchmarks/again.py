@@ -1,0 +1,104 @@
+"""Makes the kept results anew, each by the command that its file names, and says which were made by other code.
+
+A result is stale when a module that its program runs has changed since (comments and docstrings do not count). Results
+that need data of others or a GPU say so where these are missing. Without a name all are made, in an order in which one
+finds what another leaves; they take hours on two cores, so look first.
+
+examples:
+  python benchmarks/again.py --list
+  python benchmarks/again.py learning explaining
+  python benchmarks/again.py --stale
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from sources import ROOT, changed
+
+RESULTS = ROOT / "benchmarks" / "results"
+FIRST = ("learning",)
+"""Whose work folder others start from."""
+MADE_BY = {"work/demo": [sys.executable, "-m", "llmrec", "demo", "--no-serve"]}
+"""What makes the folders that no benchmark makes."""
+GIVEN = ("data/", "films", "../")
+"""How paths of data begin that somebody has to have."""
+NAMED = 3
+
+
+def results() -> dict[str, dict[str, Any]]:
+    """The kept results by name, those first that others start from."""
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    return {name: found[name] for name in sorted(found, key=lambda name: (name not in FIRST, name))}
+
+
+def state(result: dict[str, Any]) -> str:
+    """Whether a result is of this code."""
+    told = changed(result)
+    if told is None:
+        return "made before fingerprints were kept"
+    more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
+    return f"STALE: {', '.join(told[:NAMED])}{more}" if told else "fresh"
+
+
+def hindrance(result: dict[str, Any], root: Path = ROOT) -> str | None:
+    """Why a result cannot be made here; None where it can."""
+    words = shlex.split(result["command"])
+    missing = [word for word in words if word.startswith(GIVEN) and not (root / word).exists()]
+    if missing:
+        return f"needs {', '.join(missing)}, which is not here (docs/datasets.md says where such data come from)"
+    if "gpu" in result["machine"]:
+        import torch
+
+        if not torch.cuda.is_available():
+            return f"was made on {result['machine']['gpu']} and needs a GPU"
+    return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="*", help="a result, or several; all without")
+    parser.add_argument("--list", action="store_true", help="say which there are and how they stand; make none")
+    parser.add_argument("--stale", action="store_true", help="only those that are not of this code")
+    asked = parser.parse_args()
+    found = results()
+    unknown = [name for name in asked.name if name not in found]
+    if unknown:
+        parser.error(f"there is no result {unknown[0]!r}. There are {', '.join(found)}")
+    chosen = {name: result for name, result in found.items() if not asked.name or name in asked.name}
+    if asked.stale:
+        chosen = {name: result for name, result in chosen.items() if changed(result) != []}
+    if asked.list:
+        for name, result in chosen.items():
+            print(f"{name:16}{result.get('date', 'undated'):12}{state(result)}")
+            print(f"{'':16}{result['command']}")
+        return
+    failed = []
+    for name, result in chosen.items():
+        why = hindrance(result)
+        if why:
+            print(f"{name}: left as it is: it {why}")
+            continue
+        words = shlex.split(result["command"])
+        for folder, command in MADE_BY.items():
+            if any(word.startswith(folder) for word in words) and not (ROOT / folder).exists():
+                subprocess.run(command, cwd=ROOT, check=True)
+        print(f"{name}: {result['command']}", flush=True)
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, *words[1:]], cwd=ROOT, check=False)
+        # A benchmark whose targets are missed ends with 1 as well, but has written what it saw.
+        wrote = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) != result
+        print(f"{name}: {'made anew' if wrote else 'FAILED'} in {(time.perf_counter() - began) / 60:.1f} minutes")
+        if done.returncode and not wrote:
+            failed.append(name)
+    if failed:
+        sys.exit(f"not made: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

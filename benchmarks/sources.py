@@ -1,0 +1,96 @@
+"""Which code a result comes from: a fingerprint of each module that its program runs, to tell when these changed since.
+
+Modules are found by their imports, those inside of functions too. What a benchmark runs as commands of the product is
+found from COMMANDS. Comments, docstrings and layout are no code: they change no fingerprint.
+"""
+
+import ast
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = (ROOT, ROOT / "data_builders", ROOT / "benchmarks")
+"""Where the modules lie that a benchmark may import."""
+COMMANDS = (
+    "llmrec.dataset", "llmrec.evaluation.retrievers", "llmrec.modeling.assemble", "llmrec.pretraining.stage",
+    "llmrec.retrieval.index", "llmrec.sft", "llmrec.tuning.stage",
+)  # fmt: skip
+"""Where the product's commands begin that benchmarks/chain.py runs one after the other."""
+WRITERS = ("benchmarks/record.py", "benchmarks/sources.py")
+"""What only writes results down."""
+BESIDE = {"chain": ("train", "prompts"), "serving": ("serve", "prompts")}
+"""Folders without modules that whoever imports one of these reads."""
+CHAIN, SERVING = "chain", "serving"
+
+
+def sources(program: Path) -> dict[str, str]:
+    """The fingerprint of every module and folder that a benchmark runs, by its name from the repository's root."""
+    found: dict[str, Path] = {}
+    left = [program]
+    folders: set[str] = set()
+    while left:
+        path = left.pop()
+        name = path.relative_to(ROOT).as_posix()
+        if name in found or name in WRITERS:
+            continue
+        found[name] = path
+        folders |= set(BESIDE.get(path.stem, ()))
+        names = _imports(path) | (set(COMMANDS) if path.stem == CHAIN else set())
+        names |= {"llmrec.gateway.server", "llmrec.engines.vllm"} if path.stem == SERVING else set()
+        left += [one for imported in names if (one := _module(imported)) is not None]
+    told = {name: fingerprint(path) for name, path in found.items()}
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                told[path.relative_to(ROOT).as_posix()] = fingerprint(path)
+    return dict(sorted(told.items()))
+
+
+def changed(result: Mapping[str, Any]) -> list[str] | None:
+    """What a result was made by and is otherwise now, or gone; None where it does not say what made it."""
+    before: dict[str, str] | None = result.get("code")
+    if before is None:
+        return None
+    now = sources(ROOT / "benchmarks" / f"{result['benchmark']}.py")
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+@cache
+def fingerprint(path: Path) -> str:
+    """The beginning of a hash of what a file does; two that differ in comments and docstrings alone have the same."""
+    content = path.read_bytes()
+    if path.suffix == ".py":
+        tree = ast.parse(content)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                node.body = [one for one in node.body if not _is_text(one)] or [ast.Pass()]
+        content = ast.dump(tree).encode()
+    return hashlib.sha256(content).hexdigest()[:10]
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _imports(path: Path) -> set[str]:
+    """All names that a file imports, wherever it does so: `from a import b` is both a and a.b."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def _module(name: str) -> Path | None:
+    """The file of a module of ours; a package is its __init__."""
+    for folder in FOLDERS:
+        plain = folder.joinpath(*name.split("."))
+        for path in (plain.with_suffix(".py"), plain / "__init__.py"):
+            if path.is_file():
+                return path
+    return None

@@ -1,0 +1,111 @@
+"""Kept results: which code they come from, whether that has changed since, and how they are made again."""
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "docs")]
+
+import again  # noqa: E402
+import sources  # noqa: E402
+from from_code import results as shown  # noqa: E402
+
+LEARNING = ROOT / "benchmarks" / "learning.py"
+
+
+def test_a_fingerprint_is_of_what_a_module_does(tmp_path: Path) -> None:
+    def told(text: str) -> str:
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.py"
+        path.write_text(text)
+        return sources.fingerprint(path)
+
+    plain = told("def f(x):\n    return x + 1\n")
+    assert told('"""A module."""\n\n\ndef f(x):  # adds\n    """One more."""\n    return (x + 1)\n') == plain
+    assert told("def f(x):\n    return x + 2\n") != plain
+    assert told('def f(x):\n    return "x"\n') != told('def f(x):\n    return "y"\n'), "a text that is used is code"
+
+
+def test_what_a_benchmark_runs_is_found_through_functions_and_commands() -> None:
+    found = sources.sources(LEARNING)
+    wanted = ["benchmarks/learning.py", "benchmarks/chain.py", "llmrec/modeling/ranker.py", "llmrec/retrieval/sasrec.py"]
+    for name in (*wanted, "train/starter.yaml", "prompts/base.jinja", "llmrec/significance.py"):
+        assert name in found, name
+    assert not [name for name in found if "gateway" in name or "doctor" in name], "what it never runs is left out"
+    assert not {"benchmarks/record.py", "benchmarks/sources.py"} & found.keys()
+    alone = sources.sources(ROOT / "benchmarks" / "retrieval.py")
+    assert "llmrec/retrieval/store.py" in alone
+    assert "llmrec/modeling/ranker.py" not in alone
+    assert any(name.startswith("llmrec/gateway/") for name in sources.sources(ROOT / "benchmarks" / "serving.py"))
+
+
+def test_a_result_is_stale_when_a_module_changed_came_or_went() -> None:
+    code = sources.sources(LEARNING)
+    assert sources.changed({"benchmark": "learning", "code": code}) == []
+    other = {**code, "llmrec/modeling/ranker.py": "0123456789", "llmrec/gone.py": "0123456789"}
+    del other["train/starter.yaml"]
+    told = {"benchmark": "learning", "code": other}
+    assert sources.changed(told) == ["llmrec/gone.py", "llmrec/modeling/ranker.py", "train/starter.yaml"]
+    assert again.state(told) == "STALE: llmrec/gone.py, llmrec/modeling/ranker.py, train/starter.yaml"
+    assert again.state({"benchmark": "learning", "code": code}) == "fresh"
+    assert "before fingerprints" in again.state({"benchmark": "learning"})
+
+
+def test_the_page_of_results_marks_what_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = dict(shown.result("learning"))
+    for code, mark in (
+        (sources.sources(LEARNING), None),
+        ({**sources.sources(LEARNING), "llmrec/log.py": "0"}, "`llmrec/log.py`"),
+    ):
+        monkeypatch.setattr(shown, "result", lambda _, code=code: {**told, "code": code})
+        page = shown.provenance("learning")
+        assert ("stale" in page) == bool(mark)
+        assert mark is None or f"Changed since: {mark}." in page
+
+
+@pytest.mark.parametrize("name", sorted(again.results()))
+def test_every_kept_result_names_the_command_that_makes_it(name: str) -> None:
+    result = again.results()[name]
+    words = shlex.split(result["command"])
+    assert words[0] == "python"
+    assert words[1] == f"benchmarks/{result['benchmark']}.py"
+    assert (ROOT / words[1]).is_file()
+    assert words[words.index("--json") + 1] == f"benchmarks/results/{name}.json"
+    assert not [word for word in words if word.startswith("/")], "it runs in any checkout"
+    assert {"machine", "versions", "seed", "commit", "figures"} <= result.keys()
+
+
+def test_data_and_devices_that_are_not_there_are_told(tmp_path: Path) -> None:
+    wanted = {"command": "python benchmarks/amazon.py --data data/amazon2014", "machine": {}}
+    assert "needs data/amazon2014, which is not here" in (again.hindrance(wanted, tmp_path) or "")
+    (tmp_path / "data/amazon2014").mkdir(parents=True)
+    assert again.hindrance(wanted, tmp_path) is None
+    assert next(iter(again.results())) == "learning", "others start from what it leaves"
+
+
+def test_the_list_says_how_each_stands_and_a_name_that_is_none_is_told() -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "benchmarks/again.py", *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    listed = run("--list")
+    assert listed.returncode == 0, listed.stderr
+    for name, result in again.results().items():
+        assert f"\n{name} " in f"\n{listed.stdout}"
+        assert result["command"] in listed.stdout
+    assert "there is no result 'lerning'. There are learning" in run("lerning").stderr
+
+
+def test_a_result_keeps_what_made_it(tmp_path: Path) -> None:
+    program = ROOT / "benchmarks" / "data.py"
+    told = tmp_path / "data.json"
+    done = subprocess.run(
+        [sys.executable, str(program), "--quick", "--json", str(told)], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert told.exists(), done.stdout + done.stderr
+    assert json.loads(told.read_text())["code"] == sources.sources(program)
