@@ -2,20 +2,26 @@
 
 A result is stale when a module that its program runs has changed since (comments and docstrings do not count). Results
 that need data of others or a GPU say so where these are missing. Without a name all are made, in an order in which one
-finds what another leaves; they take hours on two cores, so look first.
+finds what another leaves; they take hours on two cores, so look first. Of some the smallest run
+is kept as well (benchmarks/results/quick, made by --quick): tests/test_results_again.py makes it again and compares.
 
 examples:
   python benchmarks/again.py --list
   python benchmarks/again.py learning explaining
   python benchmarks/again.py --stale
+  python benchmarks/again.py --quick
 """
 
 import argparse
 import json
+import math
+import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +35,12 @@ MADE_BY = {"work/demo": [sys.executable, "-m", "llmrec", "demo", "--no-serve"]}
 GIVEN = ("data/", "films", "../")
 """How paths of data begin that somebody has to have."""
 NAMED = 3
+QUICK = {"ceiling": False, "cold": True, "learning": True, "pretraining": False}
+"""The benchmarks whose smallest run is kept, and whether they keep their stages in a folder."""
+PEOPLE = 200  # about as many as a small run asks
+NEVER_LESS = 0.02
+OTHERS = re.compile(r"minutes|seconds|share|minus|per_|gib|_ms|times|parameters|(?:^|_)p$|epochs|particles")
+"""Figures that are of the machine, or differences of others."""
 
 
 def results() -> dict[str, dict[str, Any]]:
@@ -60,12 +72,50 @@ def hindrance(result: dict[str, Any], root: Path = ROOT) -> str | None:
     return None
 
 
+def quick_run(name: str, file: Path) -> subprocess.CompletedProcess[str]:
+    """The smallest run of a benchmark, with its figures in a file."""
+    with tempfile.TemporaryDirectory() as work:
+        words = [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", str(file)]
+        words += ["--work", work] if QUICK[name] else []
+        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def apart(kept: Mapping[str, float], now: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """The shares of two runs that differ by more than two runs over PEOPLE may: what was kept, and what is seen."""
+    found = {}
+    for name, value in kept.items():
+        if OTHERS.search(name) or not 0 <= value <= 1:
+            continue
+        seen = now.get(name, math.nan)
+        allowed = max(NEVER_LESS, 1.96 * math.sqrt(2 * value * (1 - value) / PEOPLE))
+        if not abs(seen - value) <= allowed:
+            found[name] = (value, seen)
+    return found
+
+
+def make_quick() -> None:
+    """Keep the smallest runs anew."""
+    for name in QUICK:
+        file = RESULTS / "quick" / f"{name}.json"
+        done = quick_run(name, file)
+        if not file.exists():
+            sys.exit(f"{name} --quick wrote nothing:\n{done.stdout}{done.stderr}")
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content["command"] = f"python benchmarks/{name}.py --quick"
+        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        print(f"{name}: {file.relative_to(ROOT)}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", help="a result, or several; all without")
     parser.add_argument("--list", action="store_true", help="say which there are and how they stand; make none")
     parser.add_argument("--stale", action="store_true", help="only those that are not of this code")
+    parser.add_argument("--quick", action="store_true", help="keep the smallest runs anew instead; some minutes")
     asked = parser.parse_args()
+    if asked.quick:
+        make_quick()
+        return
     found = results()
     unknown = [name for name in asked.name if name not in found]
     if unknown:

@@ -3,13 +3,15 @@
 Leave-one-out, every item ranked, ties against the ranker, what a person has left out. Everything is fitted on the
 training part and chosen on validation; the test part is looked at once. The sequence files are those of S3-Rec, P5 and
 their heirs share; --data is a folder with a folder for each set, holding user_sequence_asin.txt (lines of a person's id
-and items) and item_textual_id.txt (lines of an item's id and some words about it).
+and items) and item_textual_id.txt (lines of an item's id and some words about it). With --ours the tuned models that
+benchmarks/amazon.py left in its work folder stand there too, by its reports.
 
 examples:
   python benchmarks/published.py --data DIR --quick
-  python benchmarks/published.py --data DIR --json benchmarks/results/published.json
+  python benchmarks/published.py --data DIR --ours work/amazon --json benchmarks/results/published.json
 """
 
+import json
 import sys
 import tempfile
 import time
@@ -24,17 +26,23 @@ PACKAGES = ("torch", "numpy", "scipy", "polars")
 SETS = {"beauty": (22_363, 12_101, 198_502), "toys": (19_412, 11_924, 167_597)}
 SHOWN = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
 
-# As published; R@K is HR@K here. "kNN" was computed on these very files with the recipe of NeighbourRecipe's defaults.
-PUBLISHED = {
+OURS = {"model": "our model alone", "fusion with model": "our model, fused", "served": "our model, as it is served"}
+
+# As published; R@K is HR@K here, and None what was not. The neighbours' recipe was computed on these very files.
+PUBLISHED: dict[str, dict[str, tuple[float | None, ...]]] = {
     "beauty": {
         "P5, as re-run by TIGER": (0.0163, 0.0107, 0.0254, 0.0136),
         "SASRec, binary loss": (0.0387, 0.0249, 0.0605, 0.0318),
         "TIGER": (0.0454, 0.0321, 0.0648, 0.0384),
         "LC-Rec": (0.0481, 0.0331, 0.0704, 0.0403),
+        "UniSID, Qwen2.5-VL-3B": (0.0482, 0.0323, 0.0741, 0.0406),
+        "ActionPiece": (0.0511, 0.0340, 0.0775, 0.0424),
         "VIP5 (its ids leak)": (0.0556, 0.0427, 0.0677, 0.0467),
         "OneRec-Think": (0.0563, 0.0398, 0.0791, 0.0471),
         "SASRec, cross-entropy": (0.0538, 0.0320, 0.0851, 0.0421),
         "HSTU, cross-entropy": (0.0568, 0.0347, 0.0859, 0.0441),
+        "GRAM": (0.0641, 0.0451, None, None),
+        "GLoSS-8B (not verified)": (0.0681, 0.0442, None, None),
     },
     "toys": {
         "P5, as re-run by TIGER": (0.0070, 0.0050, 0.0121, 0.0066),
@@ -45,6 +53,8 @@ PUBLISHED = {
         "OneRec-Think": (0.0579, 0.0412, 0.0797, 0.0482),
         "SASRec, cross-entropy": (0.0613, 0.0348, 0.0922, 0.0448),
         "HSTU, cross-entropy": (0.0611, 0.0363, 0.0914, 0.0461),
+        "GRAM": (0.0718, 0.0516, None, None),
+        "GLoSS-8B (not verified)": (0.0796, 0.0529, None, None),
     },
 }
 REACH = {
@@ -57,7 +67,16 @@ REACH = {
 }
 
 
-def run(name: str, folder: Path, quick: bool, seed: int) -> dict[str, float]:
+def ours(report: Path, people: int) -> dict[str, dict[str, float]]:
+    """The measures of our tuned models in a report, by what they are called here."""
+    told = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    if (told["people"], told["protocol"]) != (people, "full"):
+        sys.exit(f"{report} ranks {told['people']} people by the protocol {told['protocol']!r}; all are ranked here")
+    found = {one["name"]: one["measures"] for one in told["systems"]}
+    return {label: {m: found[name][m]["mean"] for m in SHOWN} for name, label in OURS.items() if name in found}
+
+
+def run(name: str, folder: Path, quick: bool, seed: int, tuned_work: Path | None) -> dict[str, float]:
     """Fit and measure everything on one set; prints the table beside the published figures."""
     import sequences
 
@@ -109,12 +128,15 @@ def run(name: str, folder: Path, quick: bool, seed: int) -> dict[str, float]:
     print(f"\n{name}: {len(cases):,} people, {len(log.items):,} items, {time.perf_counter() - began:.0f} s")
     print(f"  {'':42}" + "".join(f"{measure:>10}" for measure in SHOWN) + "   95 % of ndcg@10")
     for label, values in PUBLISHED[name].items():
-        print(f"  {label:42}" + "".join(f"{value:>10.4f}" for value in values))
+        print(f"  {label:42}" + "".join(f"{'–' if value is None else f'{value:.4f}':>10}" for value in values))
     for label, one in ranked.items():
         (sure,) = intervals(one.gains.column("ndcg@10")[:, None])
         means = one.gains.means()
         cells = "".join(f"{means[measure]:>10.4f}" for measure in SHOWN)
         print(f"* {label:42}{cells}   {sure.low:.4f} to {sure.high:.4f}")
+    models = ours(tuned_work / name / "report", len(cases)) if tuned_work else {}
+    for label, means in models.items():
+        print(f"* {label:42}" + "".join(f"{means[measure]:>10.4f}" for measure in SHOWN))
     figures = {  # to four digits, as the published ones are
         f"{name}_{short}_{measure}": round(ranked[label].gains.means()[measure], 4)
         for short, label in {
@@ -128,6 +150,9 @@ def run(name: str, folder: Path, quick: bool, seed: int) -> dict[str, float]:
         }.items()
         for measure in SHOWN
     }
+    for label, means in models.items():
+        short = label.replace(",", "").replace(" ", "_")
+        figures |= {f"{name}_{short}_{measure}": round(means[measure], 4) for measure in SHOWN}
     alone = [label for label in systems if "fusion" not in label]
     best = max(alone, key=lambda label: ranked[label].gains.means()["ndcg@10"])
     gap = compare(ranked["learned fusion"].gains.column("ndcg@10"), ranked[best].gains.column("ndcg@10"), seed=seed)
@@ -142,11 +167,12 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the folder of the sets")
     parser.add_argument("--set", choices=SETS, action="append", help="one set alone")
+    parser.add_argument("--ours", type=Path, metavar="DIR", help="the work folder of benchmarks/amazon.py")
     asked = parser.parse_args()
     names = asked.set or list(SETS)
     figures: dict[str, float] = {}
     for name in names:
-        figures |= run(name, asked.data / name, asked.quick, asked.seed)
+        figures |= run(name, asked.data / name, asked.quick, asked.seed, asked.ours)
     reach = {figure: wanted for figure, wanted in REACH.items() if figure.split("_")[0] in names}
     if not record("published", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json):
         sys.exit(1)

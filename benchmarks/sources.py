@@ -75,7 +75,8 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _imports(path: Path) -> set[str]:
+@cache
+def _imports(path: Path) -> frozenset[str]:
     """All names that a file imports, wherever it does so: `from a import b` is both a and a.b."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -83,9 +84,10 @@ def _imports(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+    return frozenset(names)
 
 
+@cache
 def _module(name: str) -> Path | None:
     """The file of a module of ours; a package is its __init__."""
     for folder in FOLDERS:

@@ -32,7 +32,12 @@ def test_a_fingerprint_is_of_what_a_module_does(tmp_path: Path) -> None:
 
 def test_what_a_benchmark_runs_is_found_through_functions_and_commands() -> None:
     found = sources.sources(LEARNING)
-    wanted = ["benchmarks/learning.py", "benchmarks/chain.py", "llmrec/modeling/ranker.py", "llmrec/retrieval/sasrec.py"]
+    wanted = [
+        "benchmarks/learning.py",
+        "benchmarks/chain.py",
+        "llmrec/modeling/ranker.py",
+        "llmrec/retrieval/sasrec.py",
+    ]
     for name in (*wanted, "train/starter.yaml", "prompts/base.jinja", "llmrec/significance.py"):
         assert name in found, name
     assert not [name for name in found if "gateway" in name or "doctor" in name], "what it never runs is left out"
