@@ -35,9 +35,10 @@ MADE_BY = {"work/demo": [sys.executable, "-m", "llmrec", "demo", "--no-serve"]}
 GIVEN = ("data/", "films", "../")
 """How paths of data begin that somebody has to have."""
 NAMED = 3
-QUICK = {"ceiling": False, "cold": True, "learning": True, "pretraining": False}
-"""The benchmarks whose smallest run is kept, and whether they keep their stages in a folder."""
-PEOPLE = 200  # about as many as a small run asks
+QUICK = {"ceiling": 60, "cold": 19, "learning": 60, "pretraining": 12}
+"""The benchmarks whose smallest run is kept, and how many people or pictures its shares are of."""
+STAGED = ("cold", "learning")
+"""Those that keep their stages in a folder."""
 NEVER_LESS = 0.02
 OTHERS = re.compile(r"minutes|seconds|share|minus|per_|gib|_ms|times|parameters|(?:^|_)p$|epochs|particles")
 """Figures that are of the machine, or differences of others."""
@@ -76,18 +77,18 @@ def quick_run(name: str, file: Path) -> subprocess.CompletedProcess[str]:
     """The smallest run of a benchmark, with its figures in a file."""
     with tempfile.TemporaryDirectory() as work:
         words = [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", str(file)]
-        words += ["--work", work] if QUICK[name] else []
+        words += ["--work", work] if name in STAGED else []
         return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def apart(kept: Mapping[str, float], now: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    """The shares of two runs that differ by more than two runs over PEOPLE may: what was kept, and what is seen."""
+def apart(kept: Mapping[str, float], now: Mapping[str, float], cases: int) -> dict[str, tuple[float, float]]:
+    """The shares of two runs that differ by more than two runs over so many cases may: what was kept, and what is seen."""
     found = {}
     for name, value in kept.items():
         if OTHERS.search(name) or not 0 <= value <= 1:
             continue
         seen = now.get(name, math.nan)
-        allowed = max(NEVER_LESS, 1.96 * math.sqrt(2 * value * (1 - value) / PEOPLE))
+        allowed = max(NEVER_LESS, 1.96 * math.sqrt(2 * value * (1 - value) / cases))
         if not abs(seen - value) <= allowed:
             found[name] = (value, seen)
     return found

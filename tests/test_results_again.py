@@ -16,10 +16,10 @@ KEPT = again.RESULTS / "quick"
 
 def test_shares_may_differ_by_chance_and_not_by_more() -> None:
     kept = {"ndcg@10": 0.2, "hr@10": 0.004, "tune_minutes": 0.5, "model_p": 0.01, "people": 300.0}
-    assert again.apart(kept, {**kept, "ndcg@10": 0.26, "tune_minutes": 0.9, "model_p": 0.9}) == {}
-    assert again.apart(kept, {**kept, "ndcg@10": 0.3}) == {"ndcg@10": (0.2, 0.3)}
-    assert set(again.apart(kept, {"ndcg@10": 0.2})) == {"hr@10"}, "a figure that is gone is told"
-    assert set(again.apart(kept, {**kept, "hr@10": 0.03})) == {"hr@10"}
+    assert again.apart(kept, {**kept, "ndcg@10": 0.26, "tune_minutes": 0.9, "model_p": 0.9}, 200) == {}
+    assert again.apart(kept, {**kept, "ndcg@10": 0.3}, 200) == {"ndcg@10": (0.2, 0.3)}
+    assert set(again.apart(kept, {"ndcg@10": 0.2}, 200)) == {"hr@10"}, "a figure that is gone is told"
+    assert set(again.apart(kept, {**kept, "hr@10": 0.03}, 200)) == {"hr@10"}
 
 
 @pytest.mark.slow
@@ -31,5 +31,5 @@ def test_the_smallest_run_gives_what_was_kept(name: str, tmp_path: Path) -> None
     file = tmp_path / f"{name}.json"
     done = again.quick_run(name, file)
     assert file.exists(), done.stdout + done.stderr
-    told = again.apart(kept["figures"], json.loads(file.read_text())["figures"])
+    told = again.apart(kept["figures"], json.loads(file.read_text())["figures"], again.QUICK[name])
     assert not told, f"kept and seen: {told}"
