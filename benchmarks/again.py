@@ -82,7 +82,7 @@ def quick_run(name: str, file: Path) -> subprocess.CompletedProcess[str]:
 
 
 def apart(kept: Mapping[str, float], now: Mapping[str, float], cases: int) -> dict[str, tuple[float, float]]:
-    """The shares of two runs that differ by more than two runs over so many cases may: what was kept, and what is seen."""
+    """The shares that differ by more than two runs over so many cases may: what was kept, and what is seen."""
     found = {}
     for name, value in kept.items():
         if OTHERS.search(name) or not 0 <= value <= 1:
