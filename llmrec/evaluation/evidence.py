@@ -1,7 +1,8 @@
 """Whether a reason is why: without the history that it speaks of, does the item lose more than without other history?
 
 A reason names features ("navy"). The items of the history of which reviewers say the same are what it rests on. Leaving
-them out must cost the explained item more of its score than leaving out as many others, or the reason is a story.
+them out must cost the explained item more of its score than leaving out as many others, or the reason is a story. Where
+most of the history says the same, as many of these as there are others are left out.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from llmrec.evaluation.hearing import Hearing
 from llmrec.significance import compare
 
-DRAWS = 4  # ways of leaving out others, of which the mean is taken
+DRAWS = 4  # ways of leaving out some, of which the mean is taken
 FEWEST = 10  # cases of which something can be said
 
 
@@ -40,33 +41,32 @@ def evidence(hearing: Hearing, name: str, reasons: Sequence[Told]) -> dict[str, 
     longest = hearing.opened.ranking.longest
     asked: list[list[int]] = []
     items: list[int] = []
-    cited: list[int] = []
+    left_out: list[int] = []
     for told in reasons:
         history = list(told.history)[-longest:]
         places = rests_on(Told(history, told.item, told.words), said)
         rest = sorted(set(range(len(history))) - set(places))
-        if not places or len(rest) < len(places):  # nothing to leave out, or nothing as large to hold it against
+        size = min(len(places), len(rest))
+        if not size:  # nothing to leave out, or nothing to hold it against
             continue
-        others = [rng.choice(rest, size=len(places), replace=False).tolist() for _ in range(DRAWS)]
-        asked += [history, *([item for at, item in enumerate(history) if at not in out] for out in (places, *others))]
+        drawn = [rng.choice(some, size=size, replace=False).tolist() for some in (places, rest) for _ in range(DRAWS)]
+        asked += [history, *([item for at, item in enumerate(history) if at not in out] for out in drawn)]
         items.append(told.item)
-        cited.append(len(places))
+        left_out.append(size)
     content: dict[str, Any] = {"name": name, "reasons": len(reasons), "cases": len(items), "missing": None}
     if len(items) < FEWEST:
-        content["missing"] = (
-            f"of {len(reasons)} reasons {len(items)} rest on a part of the history and not on most of it"
-        )
+        content["missing"] = f"of {len(reasons)} reasons {len(items)} rest on a part of the history"
         return content
     scores = hearing.scores([np.asarray(history, dtype=np.int32) for history in asked])
     if scores is None:
         content["missing"] = "the run ranks by letters, so leaving out history says nothing of a score"
         return content
-    width = 2 + DRAWS
+    width = 1 + 2 * DRAWS
     own = np.array([scores[row, items[row // width]] for row in range(len(asked))]).reshape(len(items), width)
-    without: npt.NDArray[np.float64] = own[:, 0] - own[:, 1]
-    other = own[:, 0] - own[:, 2:].mean(axis=1)
+    without: npt.NDArray[np.float64] = own[:, 0] - own[:, 1 : 1 + DRAWS].mean(axis=1)
+    other = own[:, 0] - own[:, 1 + DRAWS :].mean(axis=1)
     content |= {
-        "cited": float(np.mean(cited)),
+        "left_out": float(np.mean(left_out)),
         "fall": float(without.mean()),
         "fall_of_others": float(other.mean()),
         "more_often": float((without > other).mean()),
