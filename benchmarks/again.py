@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sources import ROOT, changed
+from fingerprints import ROOT, changed
 
 RESULTS = ROOT / "benchmarks" / "results"
 FIRST = ("learning",)

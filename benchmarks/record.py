@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from sources import sources
+from fingerprints import sources
 
 from llmrec.environment import machine, versions
 

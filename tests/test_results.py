@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "docs")]
 
 import again  # noqa: E402
-import sources  # noqa: E402
+import fingerprints  # noqa: E402
 from from_code import results as shown  # noqa: E402
 
 LEARNING = ROOT / "benchmarks" / "learning.py"
@@ -22,7 +22,7 @@ def test_a_fingerprint_is_of_what_a_module_does(tmp_path: Path) -> None:
     def told(text: str) -> str:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.py"
         path.write_text(text)
-        return sources.fingerprint(path)
+        return fingerprints.fingerprint(path)
 
     plain = told("def f(x):\n    return x + 1\n")
     assert told('"""A module."""\n\n\ndef f(x):  # adds\n    """One more."""\n    return (x + 1)\n') == plain
@@ -31,7 +31,7 @@ def test_a_fingerprint_is_of_what_a_module_does(tmp_path: Path) -> None:
 
 
 def test_what_a_benchmark_runs_is_found_through_functions_and_commands() -> None:
-    found = sources.sources(LEARNING)
+    found = fingerprints.sources(LEARNING)
     wanted = [
         "benchmarks/learning.py",
         "benchmarks/chain.py",
@@ -41,20 +41,20 @@ def test_what_a_benchmark_runs_is_found_through_functions_and_commands() -> None
     for name in (*wanted, "train/starter.yaml", "prompts/base.jinja", "llmrec/significance.py"):
         assert name in found, name
     assert not [name for name in found if "gateway" in name or "doctor" in name], "what it never runs is left out"
-    assert not {"benchmarks/record.py", "benchmarks/sources.py"} & found.keys()
-    alone = sources.sources(ROOT / "benchmarks" / "retrieval.py")
+    assert not {"benchmarks/record.py", "benchmarks/fingerprints.py"} & found.keys()
+    alone = fingerprints.sources(ROOT / "benchmarks" / "retrieval.py")
     assert "llmrec/retrieval/store.py" in alone
     assert "llmrec/modeling/ranker.py" not in alone
-    assert any(name.startswith("llmrec/gateway/") for name in sources.sources(ROOT / "benchmarks" / "serving.py"))
+    assert any(name.startswith("llmrec/gateway/") for name in fingerprints.sources(ROOT / "benchmarks" / "serving.py"))
 
 
 def test_a_result_is_stale_when_a_module_changed_came_or_went() -> None:
-    code = sources.sources(LEARNING)
-    assert sources.changed({"benchmark": "learning", "code": code}) == []
+    code = fingerprints.sources(LEARNING)
+    assert fingerprints.changed({"benchmark": "learning", "code": code}) == []
     other = {**code, "llmrec/modeling/ranker.py": "0123456789", "llmrec/gone.py": "0123456789"}
     del other["train/starter.yaml"]
     told = {"benchmark": "learning", "code": other}
-    assert sources.changed(told) == ["llmrec/gone.py", "llmrec/modeling/ranker.py", "train/starter.yaml"]
+    assert fingerprints.changed(told) == ["llmrec/gone.py", "llmrec/modeling/ranker.py", "train/starter.yaml"]
     assert again.state(told) == "STALE: llmrec/gone.py, llmrec/modeling/ranker.py, train/starter.yaml"
     assert again.state({"benchmark": "learning", "code": code}) == "fresh"
     assert "before fingerprints" in again.state({"benchmark": "learning"})
@@ -63,8 +63,8 @@ def test_a_result_is_stale_when_a_module_changed_came_or_went() -> None:
 def test_the_page_of_results_marks_what_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     told = dict(shown.result("learning"))
     for code, mark in (
-        (sources.sources(LEARNING), None),
-        ({**sources.sources(LEARNING), "llmrec/log.py": "0"}, "`llmrec/log.py`"),
+        (fingerprints.sources(LEARNING), None),
+        ({**fingerprints.sources(LEARNING), "llmrec/log.py": "0"}, "`llmrec/log.py`"),
     ):
         monkeypatch.setattr(shown, "result", lambda _, code=code: {**told, "code": code})
         page = shown.provenance("learning")
@@ -113,4 +113,4 @@ def test_a_result_keeps_what_made_it(tmp_path: Path) -> None:
         check=False,
     )  # fmt: skip
     assert told.exists(), done.stdout + done.stderr
-    assert json.loads(told.read_text())["code"] == sources.sources(program)
+    assert json.loads(told.read_text())["code"] == fingerprints.sources(program)

@@ -10,7 +10,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "benchmarks"))
 
-from sources import changed  # noqa: E402
+from fingerprints import changed  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 NAMED = 4

@@ -19,7 +19,7 @@ COMMANDS = (
     "llmrec.retrieval.index", "llmrec.sft", "llmrec.tuning.stage",
 )  # fmt: skip
 """Where the product's commands begin that benchmarks/chain.py runs one after the other."""
-WRITERS = ("benchmarks/record.py", "benchmarks/sources.py")
+WRITERS = ("benchmarks/record.py", "benchmarks/fingerprints.py")
 """What only writes results down."""
 BESIDE = {"chain": ("train", "prompts"), "serving": ("serve", "prompts")}
 """Folders without modules that whoever imports one of these reads."""
