@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from record import begun, kept_from
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -24,11 +25,15 @@ FUSED, FUSED_LIGHT = f"fusion with {MODEL}", f"fusion with {LIGHT}"
 def stage(name: str, marker: Path, command: list[str], minutes: dict[str, float], until: str | None = None) -> None:
     """Run one command of the product, unless what it makes is there; end the program after the last one asked for."""
     kept = marker.parent.parent / f"{name}.minutes"
-    if not marker.exists():
+    made_by = kept.with_suffix(".code")
+    if marker.exists():
+        kept_from(json.loads(made_by.read_text()) if made_by.exists() else {f"{name}, kept from before": "unknown"})
+    else:
         print(f"{name}: {' '.join(command[1:])}", file=sys.stderr)
         began = time.perf_counter()
         subprocess.run(command, check=True, cwd=ROOT)
         kept.write_text(str((time.perf_counter() - began) / 60))
+        made_by.write_text(json.dumps(begun()))
     minutes[f"{name}_minutes"] = round(float(kept.read_text()), 2) if kept.exists() else 0.0
     if name == until:
         print(f"{name}: {minutes[f'{name}_minutes']} minutes")

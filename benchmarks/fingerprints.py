@@ -1,11 +1,15 @@
 """Which code a result comes from: a fingerprint of each module that its program runs, to tell when these changed since.
 
-Modules are found by their imports, those inside of functions too. What a benchmark runs as commands of the product is
-found from COMMANDS. Comments, docstrings and layout are no code: they change no fingerprint.
+Modules are found by their imports, those inside of functions too; what a benchmark runs as commands of the product from
+COMMANDS, and builders and recipes by their names in benchmarks. Comments, docstrings and empty lines change no
+fingerprint. What a result reads of another's work (a run, an index) is not followed.
 """
 
 import ast
 import hashlib
+import io
+import re
+import tokenize
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -21,9 +25,11 @@ COMMANDS = (
 """Where the product's commands begin that benchmarks/chain.py runs one after the other."""
 WRITERS = ("benchmarks/record.py", "benchmarks/fingerprints.py")
 """What only writes results down."""
-BESIDE = {"chain": ("train", "prompts"), "serving": ("serve", "prompts")}
+BESIDE = {"chain": ("prompts",), "serving": ("serve", "prompts")}
 """Folders without modules that whoever imports one of these reads."""
 CHAIN, SERVING = "chain", "serving"
+NAMED = re.compile(r"\b(?:data_builders/\w+\.py|train/[\w.-]+\.yaml)\b")
+"""What benchmarks and the chain call by its path."""
 
 
 def sources(program: Path) -> dict[str, str]:
@@ -38,8 +44,14 @@ def sources(program: Path) -> dict[str, str]:
             continue
         found[name] = path
         folders |= set(BESIDE.get(path.stem, ()))
-        names = _imports(path) | (set(COMMANDS) if path.stem == CHAIN else set())
+        names = _imports(path) if path.suffix == ".py" else frozenset()
+        names |= set(COMMANDS) if path.stem == CHAIN else set()
         names |= {"llmrec.gateway.server", "llmrec.engines.vllm"} if path.stem == SERVING else set()
+        if name.startswith(("benchmarks/", "llmrec/chain/")):
+            called = [ROOT / told for told in NAMED.findall(path.read_text(encoding="utf-8"))]
+            left += [there for there in called if there.is_file()]
+        if path.suffix != ".py":
+            continue
         left += [one for imported in names if (one := _module(imported)) is not None]
     told = {name: fingerprint(path) for name, path in found.items()}
     for folder in folders:
@@ -63,12 +75,25 @@ def fingerprint(path: Path) -> str:
     """The beginning of a hash of what a file does; two that differ in comments and docstrings alone have the same."""
     content = path.read_bytes()
     if path.suffix == ".py":
-        tree = ast.parse(content)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                node.body = [one for one in node.body if not _is_text(one)] or [ast.Pass()]
-        content = ast.dump(tree).encode()
+        content = _bare(content.decode()).encode()
+    elif path.suffix == ".yaml":
+        lines = [line for line in content.decode().splitlines() if not line.lstrip().startswith("#")]
+        content = "\n".join(lines).encode()
     return hashlib.sha256(content).hexdigest()[:10]
+
+
+def _bare(code: str) -> str:
+    """Code without its docstrings, comments and empty lines."""
+    lines = code.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            for text in filter(_is_text, node.body):
+                lines[text.lineno - 1 : text.end_lineno] = [""] * ((text.end_lineno or text.lineno) - text.lineno + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -50,6 +50,8 @@ class Outsider:
             if self.by_history:
                 known = [self.from_item[item] for item in history.tolist() if item in self.from_item]
                 told = self.model.score(person, known)
+            elif person < 0:  # it learnt from nothing that this person took
+                continue
             else:
                 told = self.model.score(person)
             row[self.to_item] = np.asarray(told, dtype=np.float32)[: len(self.to_item)]
@@ -91,7 +93,7 @@ def systems_of(index: Any, split: Any, *, quick: bool, seed: int) -> list[Outsid
     epochs = {"n_epochs": 1, "model_selection": "last"} if quick else {}
 
     def wrapped(name: str, model: Any, data: Any, *, by_history: bool) -> Outsider:
-        known = {key: data.uid_map.get(str(person), 0) for key, (person, _) in people.items()}
+        known = {key: data.uid_map.get(str(person), -1) for key, (person, _) in people.items()}
         to_item = np.array([int(item) for item in data.iid_map], dtype=np.int64)
         return Outsider(f"cornac {name}", model, known, to_item, len(log.items), by_history)
 

@@ -71,7 +71,10 @@ def ours(report: Path, people: int) -> dict[str, dict[str, float]]:
     """The measures of our tuned models in a report, by what they are called here."""
     told = json.loads((report / "report.json").read_text(encoding="utf-8"))
     if (told["people"], told["protocol"]) != (people, "full"):
-        sys.exit(f"{report} ranks {told['people']} people by the protocol {told['protocol']!r}; all are ranked here")
+        sys.exit(
+            f"{report} ranks {told['people']} people by the protocol {told['protocol']!r}, and here all are ranked. "
+            "Make it anew: benchmarks/amazon.py, without --quick"
+        )
     found = {one["name"]: one["measures"] for one in told["systems"]}
     return {label: {m: found[name][m]["mean"] for m in SHOWN} for name, label in OURS.items() if name in found}
 

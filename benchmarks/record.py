@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from fingerprints import sources
 
@@ -15,8 +16,13 @@ from llmrec.environment import machine, versions
 OPERATORS = {">=": lambda seen, wanted: seen >= wanted, "<=": lambda seen, wanted: seen <= wanted}
 
 
+BEGUN: dict[str, Any] = {}
+"""The code as it was when the program began: it may change while it runs for hours."""
+
+
 def arguments(description: str) -> argparse.ArgumentParser:
     """A parser with the options that all benchmarks share."""
+    BEGUN.update(commit=_commit(), code=sources(Path(sys.argv[0]).resolve()))
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a small run of under a minute, to see that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures with machine and versions")
@@ -47,10 +53,10 @@ def record(
             "benchmark": name,
             "command": " ".join(["python", *sys.argv]),
             "date": date.today().isoformat(),
-            "commit": _commit(),
+            "commit": BEGUN["commit"],
             "machine": machine(),
             "versions": versions(packages),
-            "code": sources(Path(sys.argv[0]).resolve()),
+            "code": BEGUN["code"] | BEGUN.get("kept", {}),
             "seed": seed,
             "figures": dict(figures),
             "reach": {figure: list(target) for figure, target in reach.items()},
@@ -60,6 +66,18 @@ def record(
         file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         print(f"written: {file}")
     return met
+
+
+def kept_from(code: Mapping[str, str]) -> None:
+    """A stage was not made again: what it was made by counts, where that is otherwise now."""
+    own = BEGUN.get("code", {})
+    BEGUN.setdefault("kept", {}).update({name: told for name, told in code.items() if own.get(name) != told})
+
+
+def begun() -> dict[str, str]:
+    """The code of the program that runs."""
+    found: dict[str, str] = BEGUN.get("code", {})
+    return found
 
 
 def _commit() -> str:

@@ -21,6 +21,8 @@ SHORTEST_SENTENCES = 4
 SHORTEST, ENDS = 4, (".", "!", "?", "…")
 """How many words a sentence has that is said to somebody, and how it ends."""
 LISTED = 6  # features that a prompt tells
+CONSIDERED, SAID = 20, 3
+"""Features of which a short reason is made, and how many it names."""
 FILE = "features.json"
 
 
@@ -78,6 +80,10 @@ class Features:
         """What is said of several of these items and of another one too, the surest first."""
         agreed = set(self.agreed(item, most))
         return [word for word in self.taste(items, most) if word in agreed]
+
+    def reason(self, items: Sequence[int], item: int, names: Collection[str] = ()) -> list[str]:
+        """The words of a short reason: what is said of the history and of the item as well, and is no maker's name."""
+        return [word for word in self.shared(items, item, CONSIDERED) if word not in names][:SAID]
 
     def hint(self, review: str) -> str | None:
         """The feature that a review speaks of first."""

@@ -251,6 +251,8 @@ def test_what_doubles_is_drawn_as_far_apart_as_anything_that_doubles() -> None:
     x = [one["x"] for one in plot(found, "people", lambda one: one.at or 0, doubling=True)["points"]]
     assert x[1] - x[0] == pytest.approx(x[2] - x[1], abs=0.2)
     assert x[1] - x[0] > 100
+    some = plot(found[1:], "people", lambda one: one.at or 0, doubling=True, numbers={"a": 1, "b": 2, "c": 3})["points"]
+    assert [(one["number"], one["kind"]) for one in some] == [(2, "base"), (3, "base")], "as the table counts them"
 
 
 def test_a_cell_of_another_system_and_means_that_stand_beside(tmp_path: Path) -> None:
@@ -268,6 +270,10 @@ def test_a_cell_of_another_system_and_means_that_stand_beside(tmp_path: Path) ->
     assert found["long"].interval.mean == 1.0, "its own system"
     assert found["short"].interval.mean < 1.0
     assert found["short"].beside == {"other": 1.0}
+    lacking = replace(asked, beside=("learned fusion",))
+    assert results(lacking, planned, doing(planned, {"short": 1, "long": 1}))[0].beside == {"learned fusion": None}
+    common = replace(asked, cells={"short": Cell(), "long": Cell(tune=("a=1",))}, all=Cell(system="other"))
+    assert {one.interval.mean for one in results(common, planned, doing(planned, {"short": 1, "long": 1}))} == {1.0}
 
 
 def test_seeds_that_are_asked_for_are_run_alone(tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ def test_a_fingerprint_is_of_what_a_module_does(tmp_path: Path) -> None:
         return fingerprints.fingerprint(path)
 
     plain = told("def f(x):\n    return x + 1\n")
-    assert told('"""A module."""\n\n\ndef f(x):  # adds\n    """One more."""\n    return (x + 1)\n') == plain
+    assert told('"""A module."""\n\n\ndef f(x):  # adds\n    """One more."""\n    return x + 1\n') == plain
     assert told("def f(x):\n    return x + 2\n") != plain
+    assert told("def f(x):\n    return x + 1 if '#' else x\n") != told("def f(x):\n    return x + 1 if '' else x\n")
     assert told('def f(x):\n    return "x"\n') != told('def f(x):\n    return "y"\n'), "a text that is used is code"
 
 
@@ -38,9 +39,11 @@ def test_what_a_benchmark_runs_is_found_through_functions_and_commands() -> None
         "llmrec/modeling/ranker.py",
         "llmrec/retrieval/sasrec.py",
     ]
-    for name in (*wanted, "train/starter.yaml", "prompts/base.jinja", "llmrec/significance.py"):
+    wanted += ["train/starter.yaml", "train/tower.yaml", "prompts/base.jinja", "data_builders/atelier.py"]
+    for name in (*wanted, "data_builders/drawn/people.py", "llmrec/significance.py"):
         assert name in found, name
     assert not [name for name in found if "gateway" in name or "doctor" in name], "what it never runs is left out"
+    assert not [name for name in found if "suites" in name]
     assert not {"benchmarks/record.py", "benchmarks/fingerprints.py"} & found.keys()
     alone = fingerprints.sources(ROOT / "benchmarks" / "retrieval.py")
     assert "llmrec/retrieval/store.py" in alone

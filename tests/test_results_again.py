@@ -16,8 +16,9 @@ KEPT = again.RESULTS / "quick"
 
 def test_shares_may_differ_by_chance_and_not_by_more() -> None:
     kept = {"ndcg@10": 0.2, "hr@10": 0.004, "tune_minutes": 0.5, "model_p": 0.01, "people": 300.0}
-    assert again.apart(kept, {**kept, "ndcg@10": 0.26, "tune_minutes": 0.9, "model_p": 0.9}, 200) == {}
+    assert again.apart(kept, {**kept, "ndcg@10": 0.24, "tune_minutes": 0.9, "model_p": 0.9}, 200) == {}
     assert again.apart(kept, {**kept, "ndcg@10": 0.3}, 200) == {"ndcg@10": (0.2, 0.3)}
+    assert again.apart({"seen": 0.0}, {"seen": 1 / 12}, 12) == {}, "of a dozen one more is chance"
     assert set(again.apart(kept, {"ndcg@10": 0.2}, 200)) == {"hr@10"}, "a figure that is gone is told"
     assert set(again.apart(kept, {**kept, "hr@10": 0.03}, 200)) == {"hr@10"}
 

@@ -21,17 +21,26 @@ def page(content: Mapping[str, Any], found: Sequence[Found]) -> str:
         plots.append(plot(found, "memory while tuning, GiB", lambda one: one.costs.memory / 1024))
     plots.append(plot(found, "millions of tuned parameters", lambda one: one.costs.trained / 1e6))
     placed = [one for one in found if one.at is not None and one.at > 0]
-    along = plot(placed, content["along"], lambda one: float(one.at or 0), doubling=True) if len(placed) > 1 else None
+    numbers = {one.name: number for number, one in enumerate(found, 1)}
+    along = None
+    if len(placed) > 1:
+        along = plot(placed, content["along"], lambda one: float(one.at or 0), doubling=True, numbers=numbers)
     return str(page_template("compare.html").render(content=content, plots=plots, along=along))
 
 
 def plot(
-    found: Sequence[Found], unit: str, cost: Callable[[Found], float], *, doubling: bool = False
+    found: Sequence[Found],
+    unit: str,
+    cost: Callable[[Found], float],
+    *,
+    doubling: bool = False,
+    numbers: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Where each cell stands by what it costs and how well it ranks, in a drawing of WIDE by HIGH.
 
-    With `doubling` each doubling is as wide as any other.
+    With `doubling` each doubling is as wide as any other. `numbers` are the cells' own where only some are drawn.
     """
+    numbers = numbers or {one.name: number for number, one in enumerate(found, 1)}
     low, high = min(one.interval.low for one in found), max(one.interval.high for one in found)
     room = max(high - low, 1e-9)
     costs = [cost(one) for one in found]
@@ -55,14 +64,14 @@ def plot(
         "points": [
             {
                 "name": one.name,
-                "number": number,
+                "number": numbers[one.name],
                 "mean": one.interval.mean,
                 "x": across(cost(one)),
                 "y": down(one.interval.mean),
                 "top": down(one.interval.high),
                 "bottom": down(one.interval.low),
-                "kind": "best" if number == 1 else "base" if one.gap is None else "",
+                "kind": "best" if numbers[one.name] == 1 else "base" if one.gap is None else "",
             }
-            for number, one in enumerate(found, 1)
+            for one in found
         ],
     }

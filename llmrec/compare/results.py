@@ -56,7 +56,7 @@ class Found:
     """Whether it cannot be told from the best."""
     at: float | None
     """Where it stands by what is compared."""
-    beside: Mapping[str, float]
+    beside: Mapping[str, float | None]
     """The means of other systems in the same reports, over the seeds."""
 
 
@@ -68,8 +68,9 @@ def results(suite: Suite, planned: Sequence[Planned], doing: Sequence[Doing], *,
     each: dict[str, npt.NDArray[np.float64]] = {}
     means: dict[str, dict[int, float]] = {}
     people: pl.DataFrame | None = None
+    asked = {name: cell.over(suite.all) for name, cell in suite.cells.items()}
     for name, runs in cells.items():
-        tables = [system_gains(one.report, suite.cells[name].system or suite.system) for one in runs]
+        tables = [system_gains(one.report, asked[name].system or suite.system) for one in runs]
         means[name] = {
             one.seed: float(table[MEASURE].to_numpy().mean()) for one, table in zip(runs, tables, strict=True)
         }
@@ -97,7 +98,7 @@ def results(suite: Suite, planned: Sequence[Planned], doing: Sequence[Doing], *,
             gaps[name][0] if name in gaps else None,
             gaps[name][1] if name in gaps else None,
             name in level or name == best,
-            suite.cells[name].at,
+            asked[name].at,
             {system: _mean(cells[name], system) for system in suite.beside},
         )
         for name, span in zip(names, spans, strict=True)
@@ -157,7 +158,14 @@ def _costs(runs: Sequence[Planned], doing: Mapping[str, Doing]) -> Costs:
     )
 
 
-def _mean(runs: Sequence[Planned], system: str) -> float:
+def _mean(runs: Sequence[Planned], system: str) -> float | None:
+    """The mean of a system over seeds; None where it was not there, as a fusion that too few people could teach."""
+    for one in runs:
+        told = read_json(
+            one.report, "report.json", kind="a report", remedy="Remove it; the same command makes it again"
+        )
+        if system not in [there["name"] for there in told["systems"]]:
+            return None
     return float(np.mean([system_gains(one.report, system)[MEASURE].to_numpy().mean() for one in runs]))
 
 

@@ -307,7 +307,8 @@ def summary(ranked: Ranked, cases: Cases, *, seed: int = 0) -> dict[str, Any]:
 def _spread(ranked: Ranked, cases: Cases) -> dict[str, float]:
     popularity = cases.trained.astype(np.float64)
     own = np.array([popularity[history].mean() if len(history) else 0.0 for history in cases.histories])
-    people = len(cases.split.log.users)
+    log = cases.split.log
+    people = len(np.unique(log.user_of_rows()[cases.split.part == TRAIN]))
     each = [asdict(spread(run.lists[:, :10], own, popularity, people=people)) for run in ranked.runs]
     return {name: float(np.mean([one[name] for one in each])) for name in each[0]}
 

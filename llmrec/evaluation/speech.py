@@ -19,10 +19,12 @@ from llmrec.evaluation.ratings import guesses
 from llmrec.evaluation.wording import bleu, distinct, rouge, words
 from llmrec.features import words_of
 from llmrec.metrics import auc
+from llmrec.prompts import clean
 from llmrec.retrieval.retriever import Retriever
-from llmrec.significance import intervals
+from llmrec.significance import holm, intervals
 from llmrec.splits import TRAIN
-from llmrec.tasks import TASKS
+from llmrec.tasks import REVIEW_LIMIT, TASKS
+from llmrec.tuning.telling import mute
 
 Values = npt.NDArray[np.float64]
 Figure = dict[str, float | None]
@@ -30,7 +32,6 @@ Figure = dict[str, float | None]
 EXPLAINED, HEADLINE, NUMBERED = 64, 16, 8
 """The most tokens of an explanation, of a headline and of a rating."""
 SHOWN = 8
-PRAISE = 4.0
 FEWEST = 2
 NAME = 2  # words that a title has at least, where finding it in a text means the item
 MODEL, CHECKED, WORDS = "model", "model, checked", "model, by item words"
@@ -44,6 +45,9 @@ def speech(hearing: Hearing, retriever: Retriever, count: int, *, name: str = MO
     content: dict[str, Any] = {"name": name, "asked": count, "tasks": [], "evidence": [], "missing": None}
     if not hearing.opened.recipe.talks.count:
         content["missing"] = "tuned without conversations (talks.count=0), so it has not learnt to speak"
+        return content
+    content["missing"] = mute(hearing.opened.ranking.ranker, hearing.opened.write)
+    if content["missing"]:
         return content
     learnt = hearing.opened.recipe.talks.examples.tasks
     for task in TASKS:
@@ -77,6 +81,7 @@ def explaining(hearing: Hearing, cases: Sequence[Case]) -> dict[str, Any]:
     heard = hearing.said(cases, EXPLAINED)
     texts = {MODEL: heard, CHECKED: hearing.checked(cases, heard, EXPLAINED)}
     texts["somebody else's review"] = _others(hearing, cases)
+    texts["what reviewers agree on, listed"] = [_listed(features.agreed(case.item)) for case in cases]
     titles = hearing.source.shelf.titles
     texts["a sentence of the title"] = [f"I took the {titles[case.item]} because I like it." for case in cases]
     own = "the person's own review"
@@ -116,7 +121,12 @@ def explaining(hearing: Hearing, cases: Sequence[Case]) -> dict[str, Any]:
 def _evidence(hearing: Hearing, cases: Sequence[Case], texts: Sequence[str]) -> list[dict[str, Any]]:
     """The short reason that is served at once, and the model's own sentences, each held against the history."""
     features = hearing.source.features
-    short = [Told(case.history, case.item, features.shared(case.history, case.item)) for case in cases]
+    longest = hearing.opened.ranking.longest
+    brands = [words_of(str(fields["brand"] or "")) for fields in hearing.source.shelf.fields]
+    short = [
+        Told(case.history, case.item, features.reason(case.history[-longest:], case.item, brands[case.item]))
+        for case in cases
+    ]
     said = [
         Told(case.history, case.item, features.counts.keys() & words_of(text))
         for case, text in zip(cases, texts, strict=True)
@@ -125,6 +135,9 @@ def _evidence(hearing: Hearing, cases: Sequence[Case], texts: Sequence[str]) -> 
         evidence(hearing, "the short reason", [one for one in short if one.words]),
         evidence(hearing, CHECKED, [one for one in said if one.words]),
     ]
+    told = [one for one in found if not one["missing"]]
+    for one, p in zip(told, holm([one["gap"]["p"] for one in told]), strict=True):
+        one["corrected"] = p
     for one in found:
         one["missing"] = one["missing"] if features.counts else NO_WORDS
     return found
@@ -163,7 +176,8 @@ def summing_up(hearing: Hearing, cases: Sequence[Case]) -> dict[str, Any]:
 def choosing(hearing: Hearing, retriever: Retriever, cases: Sequence[Case]) -> dict[str, Any]:
     """Which candidate is named: the right one, one that meets the wish, one of the shown thing's kind."""
     offered = np.array([case.example.candidates for case in cases])
-    histories = [np.asarray(case.history, dtype=np.int32) for case in cases]
+    # What the prompt tells of the person, which is nothing in some wordings: nobody may know more than the model.
+    histories = [np.asarray(case.example.history, dtype=np.int32) for case in cases]
     opinions: dict[str, npt.NDArray[Any]] = {MODEL: hearing.choices(cases)}
     by_words = hearing.scores(histories)
     if by_words is not None:
@@ -250,8 +264,9 @@ def errors(told: Values, true: Values) -> dict[str, Figure]:
 
 
 def mean(values: Values) -> Figure:
-    """A mean over rows with its interval."""
-    return asdict(intervals(values[:, None])[0])
+    """A mean over rows with its interval; of a single row there is none."""
+    found = asdict(intervals(values[:, None])[0])
+    return {end: value if np.isfinite(value) else None for end, value in found.items()}
 
 
 def share(holds: Iterable[Any]) -> Figure:
@@ -265,7 +280,7 @@ def whole(value: float) -> Figure:
 
 
 def _others(hearing: Hearing, cases: Sequence[Case]) -> list[str]:
-    """For each case a review of the same item by somebody else, from the training rows; nothing where there is none."""
+    """For each case what somebody else said of the item in a training row, cut as its reference is; or nothing."""
     source = hearing.source
     rng = np.random.default_rng(hearing.seed)
     wanted = {case.item for case in cases}
@@ -273,13 +288,19 @@ def _others(hearing: Hearing, cases: Sequence[Case]) -> list[str]:
     reviews, ratings = source.texts["review"].to_list(), source.texts["rating"].to_list()
     for row in np.flatnonzero(source.train).tolist():
         item = int(source.split.log.item[row])
-        if item in wanted and reviews[row] and (ratings[row] is None or ratings[row] >= PRAISE):
-            by_item.setdefault(item, []).append((int(source.owner[row]), reviews[row]))
+        if item in wanted and reviews[row] and (ratings[row] is None or ratings[row] > source.middle):
+            told = source.features.told(clean(reviews[row], REVIEW_LIMIT), item)
+            if told:
+                by_item.setdefault(item, []).append((int(source.owner[row]), told))
     found = []
     for case in cases:
         some = [text for user, text in by_item.get(case.item, []) if user != case.example.user]
         found.append(some[int(rng.integers(len(some)))] if some else "")
     return found
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"I like that it is {', '.join(words)}." if words else ""
 
 
 def _names(titles: Sequence[str]) -> dict[str, set[str]]:
@@ -297,7 +318,14 @@ def _named(text: str, names: Mapping[str, set[str]]) -> set[str]:
     """The titles that stand in a text."""
     told = words(text)
     line = f" {' '.join(told)} "
-    return {title for word in set(told) for title in names.get(word, ()) if f" {' '.join(words(title))} " in line}
+    there = {title: f" {' '.join(words(title))} " for word in set(told) for title in names.get(word, ())}
+    found = [title for title in sorted(there, key=lambda title: -len(there[title])) if there[title] in line]
+    named = set()
+    for title in found:  # the longest first: a title that stands within another's is not named by it
+        if there[title] in line:
+            named.add(title)
+            line = line.replace(there[title], "  ")
+    return named
 
 
 def _case(hearing: Hearing, case: Case) -> dict[str, Any]:

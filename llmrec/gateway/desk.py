@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmrec.engines.engine import Engine, EngineDown, EngineRefused, Prompt
-from llmrec.features import SENTENCE, words_of
+from llmrec.features import SAID, SENTENCE, words_of
 from llmrec.gateway.book import KEPT, Book, Entry
 from llmrec.gateway.model import Served
 from llmrec.gateway.names import folded, stem
@@ -35,7 +35,6 @@ REMEMBERED = 1_000  # items of a history that the retriever looks at
 TASTE = 0.25
 """What the model's first place counts where something was asked for; the best answer to that counts 1."""
 SURE = 5.0  # how surely reviewers say it where they could not say it more surely
-SAID = 3  # words of a short reason
 LOOKED_AT = 20  # items of a history, the last ones, to which a picture is held
 ALIKE, PAIRED = 0.95, 400
 """The share of all pairs that are less alike than two of which one is said to look like the other; of so many items."""
@@ -181,7 +180,7 @@ class Desk:
     def because(self, history: Sequence[str], entry: Entry) -> str:
         """A short reason that is true by the way it is made: what is said of the history and of the item as well."""
         names = words_of(str(entry.fields.get("brand") or ""))  # a maker's name says nothing of what it is like
-        shared = [word for word in self.served.shared(history, entry.item) if word not in names][:SAID]
+        shared = self.served.reason(history, entry.item, names)
         if shared:
             return f"others speak of {_listed(shared)}, as they do of much that you took"
         agreed = [word for word in self.served.agreed(entry.item) if word not in names][:SAID]

@@ -1,6 +1,6 @@
 """A merged model as the gateway sees it: its prompts as tokens, without its weights, which an engine holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -10,7 +10,7 @@ from typing import Any
 from llmrec.artifact import read_json
 from llmrec.engines.engine import Prompt
 from llmrec.errors import InputError
-from llmrec.features import Features
+from llmrec.features import CONSIDERED, Features
 from llmrec.gateway.book import Entry
 from llmrec.gateway.grid import grid
 from llmrec.gateway.names import stem
@@ -22,7 +22,6 @@ from llmrec.shelf import WORD, numbered
 
 MANIFEST, PROMPTS, CONFIG = "manifest.json", "prompts", "config.json"
 REMEDY = "Make one with: llmrec merge RUN --out MODEL"
-LISTED = 20  # words of which reasons are made
 COUNTED = 50_000  # characters
 LENGTH = 4_096  # tokens that the engine is told to read at most: an item's picture and line, a history, an answer
 WALK, EXPLANATION = "walk", "explanation"
@@ -153,7 +152,7 @@ class Served:
 
     def agreed(self, item: str) -> list[str]:
         """What reviewers agree on of an item, the surest first."""
-        return self.features.agreed(self.codes.get(item, -1), LISTED)
+        return self.features.agreed(self.codes.get(item, -1), CONSIDERED)
 
     @cached_property
     def said(self) -> dict[str, list[tuple[str, float]]]:
@@ -168,7 +167,11 @@ class Served:
 
     def shared(self, history: Sequence[str], item: str) -> list[str]:
         """What is said of several items of a history and of this one too, the surest first."""
-        return self.features.shared(self._known(history), self.codes.get(item, -1), LISTED)
+        return self.features.shared(self._known(history), self.codes.get(item, -1), CONSIDERED)
+
+    def reason(self, history: Sequence[str], item: str, names: Collection[str]) -> list[str]:
+        """The few words of a short reason: what is said of the history and of this item too, and is no maker's name."""
+        return self.features.reason(self._known(history), self.codes.get(item, -1), names)
 
     def _known(self, history: Sequence[str]) -> list[int]:
         """The newest items of a history that have words, oldest first."""

@@ -82,6 +82,8 @@ class IndexRecipe:
     """Seed of everything that is drawn at random."""
 
     def __post_init__(self) -> None:
+        if self.refit and self.people < 1:
+            raise ConfigError(f"refit=true fits on all rows, and people={self.people:g} asks for some. Set one of them")
         unknown = set(self.parts) - set(PARTS)
         if unknown or not self.parts:
             raise ConfigError(

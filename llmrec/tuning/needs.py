@@ -136,5 +136,8 @@ def arithmetic(recipe: TuningRecipe, shape: Shape) -> float:
     each = 2 * through + 2 * back + 2 * _tuned(recipe, shape, layers)
     if recipe.trainer.get("gradient_checkpointing"):
         each += 2 * back
-    tokens = recipe.walks.passes * WALKED + recipe.talks.count * TALKED * recipe.talks.examples.budget
+    tokens = (
+        recipe.walks.passes * WALKED * recipe.words.positions
+        + recipe.talks.count * TALKED * recipe.talks.examples.budget
+    )
     return each * tokens / 1e12

@@ -15,6 +15,17 @@ TRIES = 4
 WARMTH = 0.8  # temperature of what is asked again
 
 
+def mute(ranker: Ranker, write: Transcriber) -> str | None:
+    """Why a model cannot be let speak in this process, which would not be as it learnt to; None where it can."""
+    if len(ranker.soft.weight):
+        return "a soft prompt stands before its lines, which an answer written word by word does not have here"
+    if write.album.has_pictures and hasattr(ranker.stock.model, "get_rope_index"):
+        return (
+            "it counts pictures by rows and columns, which answers written word by word do not here: serve it by vLLM"
+        )
+    return None
+
+
 @torch.no_grad()
 def answers(
     ranker: Ranker,
