@@ -311,7 +311,7 @@ def run_ours(
     lab: Lab, warm: Batch, batches: Sequence[Batch], lines: Callable[[Batch], list[Line]], album: Album
 ) -> float:
     """Seconds of our tuner for these batches."""
-    rows: Any = Rows(Plan([*[warm] * lab.scale.warm, *batches, batches[0]], 0, 0.0), lines)
+    rows: Any = Rows(Plan([*[warm] * lab.scale.warm, *batches, batches[0]], 0, 0.0, 0.0), lines)
     return timed(Tuner(lab.recipe, lab.base, lab.ranker, rows, album, dict), lab.scale.warm, len(batches))
 
 

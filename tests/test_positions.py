@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_models import tiny_model
 from transformers import AutoModelForImageTextToText
-from tuned import ROOT, small_index
+from tuned import small_index, small_recipe, small_run
 
-from llmrec.config import build
 from llmrec.errors import ConfigError
 from llmrec.gateway.model import Served
 from llmrec.merge import merge, verify
@@ -18,8 +16,6 @@ from llmrec.recommender import Recommender
 from llmrec.refresh import refresh
 from llmrec.retrieval.index import Index
 from llmrec.script import APART, IGNORED
-from llmrec.tuning.recipe import TuningRecipe
-from llmrec.tuning.stage import tune
 
 TWO = 2
 
@@ -29,30 +25,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     return small_index(tmp_path_factory.mktemp("positions"))
 
 
-def recipe_for(index: Index, folder: Path, **words: object) -> TuningRecipe:
-    content = {
-        "model": str(folder / "model"),
-        "index": str(index.folder),
-        "out": str(folder / "run"),
-        "prompts": str(ROOT / "prompts"),
-        "quantization": "none",
-        "dtype": "float32",
-        "device": "cpu",
-        "words": {"collaborative": 8, "width": 32, "rank": 16, "warm": 2, "positions": TWO, **words},
-        "walks": {"passes": 4},
-        "talks": {"count": 8, "examples": {"budget": 4096, "candidates": 3, "picture_tokens": 1}},
-        "watch": 0,
-        "trainer": {"disable_tqdm": True},
-    }
-    return build(TuningRecipe, content)
-
-
 @pytest.fixture(scope="module")
 def run(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("positions")
-    tiny_model("llava", folder / "model")
-    tune(recipe_for(index, folder))
-    return folder / "run"
+    return small_run(index, tmp_path_factory.mktemp("positions"), positions=TWO, warm=2)
 
 
 @pytest.fixture(scope="module")
@@ -141,5 +116,5 @@ def test_adapter_and_merged_folder_agree_and_new_items_get_both_rows(run: Path, 
 def test_an_item_takes_one_to_eight_positions(index: Index, tmp_path: Path) -> None:
     for wrong in (0, 9):
         with pytest.raises(ConfigError, match="from 1 to 8"):
-            recipe_for(index, tmp_path, positions=wrong)
-    assert replace(recipe_for(index, tmp_path).words, positions=8).positions == 8
+            small_recipe(index, tmp_path, positions=wrong)
+    assert replace(small_recipe(index, tmp_path).words, positions=8).positions == 8

@@ -23,23 +23,29 @@ def small_index(folder: Path, **changes: Any) -> Index:
     return make_index(shop(folder / "shop", **changes), folder / "index", recipe)
 
 
-def small_run(index: Index, folder: Path) -> Path:
-    """A tiny LLaVA, tuned for a moment on walks and conversations."""
+def small_recipe(index: Index, folder: Path, **words: Any) -> TuningRecipe:
+    """How a tiny LLaVA is tuned for a moment on walks and conversations; `words` are settings of its item words."""
     content = {
-        "model": str(tiny_model("llava", folder / "model")),
+        "model": str(folder / "model"),
         "index": str(index.folder),
         "out": str(folder / "run"),
         "prompts": str(ROOT / "prompts"),
         "quantization": "none",
         "dtype": "float32",
         "device": "cpu",
-        "words": {"collaborative": 8, "width": 32, "rank": 16},
+        "words": {"collaborative": 8, "width": 32, "rank": 16, **words},
         "walks": {"passes": 4},
         "talks": {"count": 8, "examples": {"budget": 4096, "candidates": 3}},
         "watch": 0,
         "trainer": {"disable_tqdm": True},
     }
-    tune(build(TuningRecipe, content))
+    return build(TuningRecipe, content)
+
+
+def small_run(index: Index, folder: Path, **words: Any) -> Path:
+    """A tiny LLaVA that was tuned so."""
+    tiny_model("llava", folder / "model")
+    tune(small_recipe(index, folder, **words))
     return folder / "run"
 
 
