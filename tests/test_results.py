@@ -6,15 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import again
+import fingerprints
 import pytest
+from from_code import results as shown
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "docs")]
-
-import again  # noqa: E402
-import fingerprints  # noqa: E402
-from from_code import results as shown  # noqa: E402
-
 LEARNING = ROOT / "benchmarks" / "learning.py"
 
 

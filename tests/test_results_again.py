@@ -1,15 +1,10 @@
 """The smallest run of each benchmark gives what was kept of it, within what two runs may differ by."""
 
 import json
-import sys
 from pathlib import Path
 
+import again
 import pytest
-
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import again  # noqa: E402
 
 KEPT = again.RESULTS / "quick"
 

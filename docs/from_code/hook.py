@@ -16,7 +16,7 @@ from mkdocs.structure.pages import Page
 
 DOCS = Path(__file__).parents[1]
 ROOT = DOCS.parent
-sys.path[:0] = [str(DOCS), str(ROOT)]
+sys.path[:0] = [str(DOCS), str(ROOT), str(ROOT / "benchmarks")]
 
 from from_code import commands, errors, recipes, results, routes, wordings  # noqa: E402
 

@@ -2,16 +2,13 @@
 
 import ast
 import json
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fingerprints import changed
+
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "benchmarks"))
-
-from fingerprints import changed  # noqa: E402
-
 RESULTS = ROOT / "benchmarks" / "results"
 NAMED = 4
 """Changed modules that are named."""

@@ -111,10 +111,7 @@ def explaining(hearing: Hearing, cases: Sequence[Case]) -> dict[str, Any]:
     notes.append(
         "What somebody really chose a thing for is known of drawn shops alone: benchmarks/explaining.py asks there."
     )
-    told = [
-        {**_case(hearing, case), "own": references[place], "texts": {name: texts[name][place] for name in texts}}
-        for place, case in enumerate(cases[:SHOWN])
-    ]
+    told = _side_by_side(hearing, cases, references, texts)
     return {"rows": rows, "notes": notes, "shown": told, "evidence": _evidence(hearing, cases, texts[CHECKED])}
 
 
@@ -166,11 +163,7 @@ def summing_up(hearing: Hearing, cases: Sequence[Case]) -> dict[str, Any]:
     reviews = [case.draft.happening.review for case in cases]
     texts[f"the first {usual} words of the review"] = [" ".join(BETWEEN.split(text)[:usual]) for text in reviews]
     rows = [{"name": name, "figures": {**likenesses(said, wanted), **variety(said)}} for name, said in texts.items()]
-    shown = [
-        {**_case(hearing, case), "own": wanted[place], "texts": {name: texts[name][place] for name in texts}}
-        for place, case in enumerate(cases[:SHOWN])
-    ]
-    return {"rows": rows, "notes": [], "shown": shown}
+    return {"rows": rows, "notes": [], "shown": _side_by_side(hearing, cases, wanted, texts)}
 
 
 def choosing(hearing: Hearing, retriever: Retriever, cases: Sequence[Case]) -> dict[str, Any]:
@@ -328,8 +321,18 @@ def _named(text: str, names: Mapping[str, set[str]]) -> set[str]:
     return named
 
 
-def _case(hearing: Hearing, case: Case) -> dict[str, Any]:
-    """Who and what a shown case is about; items by their ids."""
-    ids = hearing.source.shelf.ids
-    user = hearing.dataset.log.users[case.example.user]
-    return {"user": user, "item": ids[case.item], "history": [ids[code] for code in case.history[-SHOWN:]]}
+def _side_by_side(
+    hearing: Hearing, cases: Sequence[Case], references: Sequence[str], texts: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """The first cases for a person to read: who and what each is about, items by their ids, and all that was said."""
+    ids, users = hearing.source.shelf.ids, hearing.dataset.log.users
+    return [
+        {
+            "user": users[case.example.user],
+            "item": ids[case.item],
+            "history": [ids[code] for code in case.history[-SHOWN:]],
+            "own": references[place],
+            "texts": {name: said[place] for name, said in texts.items()},
+        }
+        for place, case in enumerate(cases[:SHOWN])
+    ]
