@@ -20,11 +20,18 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-import torch
-from chain import stage
-from record import arguments, record
-from training_sides import (
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from llmrec.environment import keep_few_products  # noqa: E402  # the product lies beside this folder
+
+keep_few_products()  # as `python -m llmrec.sft` does, before torch is imported
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from chain import stage  # noqa: E402
+from record import arguments, record  # noqa: E402
+from training_sides import (  # noqa: E402
     BARE,
     BY_CHANCE,
     CPU,
@@ -45,12 +52,9 @@ from training_sides import (
     run_plain,
     run_walks,
 )
-from transformers import PrinterCallback
+from transformers import PrinterCallback  # noqa: E402
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from llmrec.config import load_config  # noqa: E402  # the product lies beside this folder
+from llmrec.config import load_config  # noqa: E402
 from llmrec.modeling.transcript import batch  # noqa: E402
 from llmrec.script import Line, of_like_length  # noqa: E402
 from llmrec.tuning.recipe import TuningRecipe  # noqa: E402

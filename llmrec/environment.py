@@ -14,6 +14,7 @@ from typing import Any
 from llmrec.errors import InputError
 
 PROCESSOR = Path("/proc/cpuinfo")
+PRODUCTS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 LOOK = 0.2  # seconds between two looks at a process
 WITH_PARENT = """
 import ctypes, os, signal, sys
@@ -97,6 +98,16 @@ def instructions(information: Path = PROCESSOR) -> list[str]:
 def versions(packages: Sequence[str]) -> dict[str, str]:
     """The versions of Python and of those packages."""
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
+
+
+def keep_few_products() -> None:
+    """Have oneDNN keep few prepared products of matrices; to be said before torch is imported.
+
+    In bfloat16 it keeps one for each shape of a batch, 1,024 of them in each of two caches, so that a run in which each
+    batch has its own shape grows by gigabytes. With 32 it is flat and no slower (docs/lab-notes.md).
+    """
+    for name in PRODUCTS:
+        os.environ.setdefault(name, "32")
 
 
 def is_first_process() -> bool:

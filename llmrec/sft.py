@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from llmrec.environment import is_first_process
+from llmrec.environment import is_first_process, keep_few_products
 from llmrec.errors import LlmrecError
 
 EXAMPLES = """examples:
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="load everything, plan, and stop before any step")
     parser.add_argument("--settings", dest="list", action="store_true", help="list all settings and stop")
     asked = parser.parse_intermixed_args(arguments)
+    if "torch" not in sys.modules:  # not for a program that calls this one and has read them already
+        keep_few_products()
     from llmrec.config import load_config, settings_text
     from llmrec.tuning.recipe import TuningRecipe
 

@@ -1,6 +1,9 @@
 """Tuning, from a recipe to a merged model, on tiny random models of every class."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -311,12 +314,50 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(index: Index, llava: 
     assert all(abs(losses[entry["step"]] - entry["loss"]) < 1e-5 for entry in manifest["history"] if "loss" in entry)
 
 
+def test_memory_is_held_flat_before_torch_is_read() -> None:
+    program = """
+import os, sys
+from llmrec import sft
+assert "torch" not in sys.modules
+sft.main(["--settings"])
+print(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"], os.environ["LRU_CACHE_CAPACITY"])
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_CACHE_CAPACITY")}
+
+    def said(**more: str) -> str:
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment | more)
+        return done.stdout.splitlines()[-1]
+
+    assert said() == "32 32"
+    assert said(LRU_CACHE_CAPACITY="512") == "32 512", "what a person sets stays"
+
+
 def test_the_same_seed_gives_the_same_weights(index: Index, llava: Path, tmp_path: Path) -> None:
     tables = []
     for place in ("one", "two"):
         tune(recipe_for(index, llava, tmp_path / place, talks={"count": 4}, watch=0))
         tables.append(load_file(tmp_path / place / "words.safetensors"))
     assert all(torch.equal(tables[0][name], tables[1][name]) for name in tables[0])
+
+
+@pytest.mark.parametrize("masked", [0.0, 0.5])
+def test_steps_that_several_threads_share_give_the_same_words(
+    masked: float, index: Index, llava: Path, tmp_path: Path
+) -> None:
+    """Few items in many long histories: each one's gradient is a sum over all places where it stands."""
+    recipe, rng = recipe_for(index, llava, tmp_path / "run"), np.random.default_rng(0)
+    histories = [rng.integers(20, size=30) for _ in range(192)]
+    bank = make_bank(index, index.split(index.dataset()))
+    assert torch.get_num_threads() > 1 or os.cpu_count() == 1
+
+    def taught() -> dict[str, torch.Tensor]:
+        ranker = new_ranker(recipe, load_base(recipe.model, dtype="float32"), bank)
+        warm_up(ranker, histories, passes=4, longest=30, seed=0, masked=masked)
+        return ranker.words.state_dict()
+
+    one, *others = [taught() for _ in range(4)]
+    assert all(torch.equal(one[name], other[name]) for other in others for name in one)
 
 
 @pytest.mark.parametrize("kind", ["dora", "ia3", "prompt", "full", "frozen"])

@@ -93,8 +93,10 @@ class Ranker(nn.Module):
             numbers, position = self._items(tokens[is_item])
             codes, place = torch.unique(numbers, return_inverse=True)
             made = self.words.inputs(codes).to(vectors.dtype)
-            # Gemma multiplies what its table gives; an item's word is what the model is to see.
-            vectors = vectors.masked_scatter(is_item[..., None], made[place, position])
+            # A table, since an index would add its gradients up in an order of chance. Gemma multiplies what its own
+            # table gives; an item's word is what the model is to see.
+            read = nn.functional.embedding(place * self.words.positions + position, made.flatten(0, 1))
+            vectors = vectors.masked_scatter(is_item[..., None], read)
         if pictures is not None and len(pictures):
             here = tokens == self.picture_token
             if int(here.sum()) != len(pictures):

@@ -53,10 +53,11 @@ def warm_up(
             known, place = torch.unique(read.clamp(min=0), return_inverse=True)
             made = words.as_one(known)
             wanted = tokens[:, 1:]
-            asked = reader(made[place[:, : wanted.shape[1]]], tokens[:, :-1] >= 0)
+            vectors = nn.functional.embedding(place, made)  # an index would add its gradients up in an order of chance
+            asked = reader(vectors[:, : wanted.shape[1]], tokens[:, :-1] >= 0)
             questions, answers = asked[wanted >= 0], wanted[wanted >= 0]
             if masked:
-                more, left_out = _masked(reader, made[place], tokens, masked)
+                more, left_out = _masked(reader, vectors, tokens, masked)
                 questions, answers = torch.cat([questions, more]), torch.cat([answers, left_out])
             loss, count = ranker.item_loss(questions, answers), len(answers)
             optimizer.zero_grad()
@@ -81,7 +82,7 @@ def _masked(reader: LightReader, vectors: Tensor, tokens: Tensor, share: float) 
     hidden = there & (torch.rand(tokens.shape, device=tokens.device) < share)
     hidden &= (there & ~hidden).any(dim=1, keepdim=True)  # from nothing there is nothing to guess
     asked = reader(vectors, there & ~hidden)[:, -1]
-    return asked[hidden.nonzero()[:, 0]], tokens[hidden]
+    return nn.functional.embedding(hidden.nonzero()[:, 0], asked), tokens[hidden]
 
 
 def _window(histories: Sequence[Codes], longest: int, rng: np.random.Generator) -> Tensor:
