@@ -363,8 +363,16 @@ def test_steps_that_several_threads_share_give_the_same_words(
 @pytest.mark.parametrize("kind", ["dora", "ia3", "prompt", "full", "frozen"])
 def test_each_way_of_tuning_is_saved_and_loaded(kind: str, index: Index, llava: Path, tmp_path: Path) -> None:
     recipe = recipe_for(index, llava, tmp_path / "run", adapter={"kind": kind}, talks={"count": 4}, watch=0)
+    split = index.split(index.dataset())
+    fresh = new_ranker(recipe, load_base(recipe.model, dtype="float32"), make_bank(index, split))
+    before = {name: value.detach().clone() for name, value in fresh.named_parameters()}
     manifest = tune(recipe)
     assert manifest["plan"]["trained_parameters"] > 0
+    *_, tuned = open_run(tmp_path / "run", device="cpu")
+    moved = {name for name, value in tuned.named_parameters() if not torch.equal(value, before[name])}
+    inside = {name for name in moved if not name.startswith("words.")}
+    assert bool(inside) == (kind != "frozen"), "what is tuned moves, and nothing else"
+    assert inside == {"soft.weight"} or kind != "prompt"
     histories = [index.dataset().log.history(user)[:-1] for user in range(4)]
     scores = ranking_of(tmp_path / "run", index.dataset()).score(histories)
     assert np.isfinite(scores).all()

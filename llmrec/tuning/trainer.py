@@ -86,8 +86,9 @@ class Tuner(SFTTrainer):
         """AdamW with one rate for the adapter and another for the item words."""
         if self.optimizer is None:
             ranker = self.accelerator.unwrap_model(self.model)
-            words = [value for value in ranker.words.parameters() if value.requires_grad]
-            rest = [value for value in ranker.model.parameters() if value.requires_grad]
+            tuned = {name: value for name, value in ranker.named_parameters() if value.requires_grad}
+            words = [value for name, value in tuned.items() if name.startswith("words.")]
+            rest = [value for name, value in tuned.items() if not name.startswith("words.")]  # a soft prompt as well
             groups = [{"params": words, "lr": self._recipe.words.learning_rate}]
             if rest:
                 groups.append({"params": rest, "lr": self.args.learning_rate})
