@@ -1,4 +1,7 @@
-"""Several processes that accelerate starts: they share the plan, end with the same weights, and write one run."""
+"""Several processes that accelerate starts: they share the plan, end with the same weights, and write one run.
+
+Each holds the whole model (`accelerate-cpu.yaml`), or a part of each layer (`accelerate-fsdp.yaml`, on a CPU as well).
+"""
 
 import json
 import os
@@ -21,6 +24,7 @@ from llmrec.retrieval.index import Index, IndexRecipe, make_index
 from llmrec.retrieval.sasrec import SasRecRecipe
 
 ROOT = Path(__file__).parent.parent
+TUNED = ("words.safetensors", "adapter/adapter_model.safetensors")
 LONGEST = 240  # seconds, for what takes forty
 
 RECIPE = """
@@ -59,10 +63,14 @@ def noted(self, batch):
 
 def kept(self, *given, **named):
     train(self, *given, **named)
-    save_weights(self.accelerator.unwrap_model(self.model), folder)
+    ranker = self.accelerator.unwrap_model(self.model)
+    save_weights(ranker, folder)
+    layers = [value for name, value in ranker.named_parameters() if ".layers." in name and "language_model" in name]
+    held = sum(value.to_local().numel() if hasattr(value, "to_local") else value.numel() for value in layers)
+    (folder / "held").write_text(json.dumps([held, sum(value.numel() for value in layers)]))
 
 Material.lines, Tuner.train = noted, kept
-sys.exit(sft.main([sys.argv[1]]))
+sys.exit(sft.main([sys.argv[1], *sys.argv[3:]]))
 """
 
 pytestmark = pytest.mark.slow
@@ -79,12 +87,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def launched(*words: object) -> subprocess.Popen[str]:
+CONFIGURATIONS = {
+    "whole": ["--config_file", str(ROOT / "train" / "accelerate-cpu.yaml")],
+    "shards": ["--config_file", str(ROOT / "train" / "accelerate-fsdp.yaml"), "--mixed_precision", "no"],
+}
+
+
+def launched(*words: object, held: str = "whole") -> subprocess.Popen[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
-    command += ["--config_file", str(ROOT / "train" / "accelerate-cpu.yaml"), "--main_process_port", str(port)]
+    command += [*CONFIGURATIONS[held], "--main_process_port", str(port)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [*command, *map(str, words)],
@@ -105,43 +119,68 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-def test_two_processes_share_the_plan_and_write_one_run(folder: Path) -> None:
-    code, said = ended(launched(folder / "watched.py", folder / "recipe.yaml", folder / "seen"))
+@pytest.mark.parametrize("held", CONFIGURATIONS)
+def test_two_processes_share_the_plan_and_write_one_run(held: str, folder: Path) -> None:
+    seen, out = folder / f"seen-{held}", folder / f"run-{held}"
+    code, said = ended(launched(folder / "watched.py", folder / "recipe.yaml", seen, f"out={out}", held=held))
     assert code == 0, said
     assert said.count("Measure it:") == 1, "one of them speaks"
-    manifest = json.loads((folder / "run" / "manifest.json").read_text())
+    manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["processes"] == 2
-    assert not (folder / "run" / "checkpoints").exists()
+    assert manifest["shards"] == (held == "shards")
+    for rank in "01":
+        own, all_of_them = json.loads((seen / rank / "held").read_text())
+        assert own * (2 if held == "shards" else 1) == all_of_them
+    assert not (out / "checkpoints").exists()
     assert sum("valid_ndcg@10" in entry for entry in manifest["history"]) == 2
 
-    batches = [(folder / "seen" / rank / "batches").read_text().splitlines() for rank in "01"]
+    batches = [(seen / rank / "batches").read_text().splitlines() for rank in "01"]
     assert len(batches[0]) == len(batches[1])
     assert not set(batches[0]) & set(batches[1]), "each batch is learnt once"
     assert len(set(batches[0]) | set(batches[1])) == manifest["plan"]["batches"]
 
-    for file in ("words.safetensors", "adapter/adapter_model.safetensors"):
-        one, other, written = (load_file(place / file) for place in (*folders(folder), folder / "run"))
+    for file in TUNED:
+        one, other, written = (load_file(place / file) for place in (seen / "0", seen / "1", out))
         assert all(torch.equal(one[name], other[name]) for name in one), f"{file} is the same in both"
         assert all(torch.equal(one[name], written[name]) for name in one)
     index = Index.open(folder / "index")
     dataset = index.dataset()
-    opened = Recommender.open(folder / "run", index, dataset, device="cpu")
+    opened = Recommender.open(out, index, dataset, device="cpu")
     assert np.isfinite(opened.ranking.score([dataset.log.history(0)])).all()
 
-    code, said = ended(launched("-m", "llmrec.sft", folder / "recipe.yaml"))
+    code, said = ended(launched("-m", "llmrec.sft", folder / "recipe.yaml", f"out={out}", held=held))
     assert code != 0
     assert "pass --overwrite" in said
 
 
-def folders(folder: Path) -> list[Path]:
-    return [folder / "seen" / rank for rank in "01"]
+def test_shards_learn_what_the_whole_learns(folder: Path) -> None:
+    for file in TUNED:
+        whole, shards = (load_file(folder / f"run-{held}" / file) for held in ("whole", "shards"))
+        assert set(whole) == set(shards)
+        assert all(torch.allclose(whole[name], shards[name], atol=1e-6) for name in whole)
+    figures = [json.loads((folder / f"run-{held}" / "manifest.json").read_text())["history"] for held in CONFIGURATIONS]
+    losses = [[entry["loss"] for entry in history if "loss" in entry] for history in figures]
+    assert np.allclose(*losses, atol=1e-4)
 
 
-@pytest.mark.parametrize("victim", ["0", "1"])
-def test_when_one_process_dies_the_other_ends_too_and_both_go_on_later(victim: str, folder: Path) -> None:
-    out = folder / f"without-{victim}"
+def test_all_weights_are_tuned_in_shards_in_bfloat16_and_what_shards_cannot_do_is_said(folder: Path) -> None:
+    words = ["-m", "llmrec.sft", folder / "recipe.yaml", f"out={folder / 'all'}"]
+    code, said = ended(launched(*words, "dtype=bfloat16", "adapter.kind=full", held="shards"))
+    assert code == 0, said
+    index = Index.open(folder / "index")
+    opened = Recommender.open(folder / "all", index, index.dataset(), device="cpu")
+    assert np.isfinite(opened.ranking.score([index.dataset().log.history(0)])).all()
+    code, said = ended(launched(*words, "quantization=4bit", "--overwrite", held="shards"))
+    assert code != 0
+    assert "quantization=4bit and weights in shards do not go together. Set quantization=none" in said
+    assert (folder / "all" / "manifest.json").exists(), "nothing is lost"
+
+
+@pytest.mark.parametrize(("victim", "held"), [("0", "whole"), ("1", "whole"), ("1", "shards")])
+def test_when_one_process_dies_the_other_ends_too_and_both_go_on_later(victim: str, held: str, folder: Path) -> None:
+    out = folder / f"{held}-without-{victim}"
     command = ("-m", "llmrec.sft", folder / "recipe.yaml", f"out={out}", "walks.passes=20")
-    process = launched(*command)
+    process = launched(*command, held=held)
     try:
         waited = time.monotonic()
         while not list((out / "checkpoints").glob("checkpoint-*/whole")):
@@ -155,7 +194,7 @@ def test_when_one_process_dies_the_other_ends_too_and_both_go_on_later(victim: s
         process.communicate()
     assert process.returncode != 0
     assert not (out / "manifest.json").exists()
-    code, said = ended(launched(*command))
+    code, said = ended(launched(*command, held=held))
     assert code == 0, said
     assert said.count("going on from checkpoint-") == 1
     manifest = json.loads((out / "manifest.json").read_text())

@@ -11,11 +11,13 @@ tensorboard/       what was logged, with trainer.report_to=tensorboard
 checkpoints/       where a run that was stopped goes on from; gone when it is whole
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from llmrec.artifact import read_json
 from llmrec.config import build
@@ -26,6 +28,7 @@ from llmrec.modeling.bank import Bank
 from llmrec.modeling.base import Base, load_base
 from llmrec.modeling.ranker import Ranker
 from llmrec.modeling.words import ItemWords
+from llmrec.tuning.shards import whole
 from llmrec.tuning.recipe import TuningRecipe
 
 MANIFEST, PROMPTS, CHECKPOINTS = "manifest.json", "prompts", "checkpoints"
@@ -79,22 +82,32 @@ def item_words(recipe: TuningRecipe, bank: Bank, hidden: int, *, size: float = 1
     )
 
 
-def save_weights(ranker: Ranker, folder: Path) -> None:
-    """Write everything that was tuned into a folder, as safetensors."""
+def save_weights(ranker: Ranker, folder: Path, *, write: bool = True) -> None:
+    """Write everything that was tuned into a folder, as safetensors.
+
+    Weights in shards are put together, for which all processes must call this; those without `write` write nothing.
+    """
     from safetensors.torch import save_file
 
-    state = {name: value.detach().cpu().contiguous() for name, value in ranker.words.state_dict().items()}
-    save_file({name: value for name, value in state.items() if value.numel()}, folder / WORDS)
+    def save(state: Mapping[str, Tensor], path: Path) -> None:
+        made = whole(state)
+        if write:
+            path.parent.mkdir(exist_ok=True)
+            save_file(made, path)
+
+    words = {name: value for name, value in ranker.words.state_dict().items() if value.numel()}
+    save(words, folder / WORDS)
     if hasattr(ranker.model, "peft_config"):
-        ranker.model.save_pretrained(folder / ADAPTER, safe_serialization=True)
-        return
-    (folder / ADAPTER).mkdir(exist_ok=True)
-    if len(ranker.soft.weight):
-        save_file({"soft": ranker.soft.weight.detach().cpu()}, folder / ADAPTER / SOFT)
+        tuned = {name for name, value in ranker.model.named_parameters() if value.requires_grad}
+        made = whole({name: value for name, value in ranker.model.state_dict().items() if name in tuned})
+        if write:
+            ranker.model.save_pretrained(folder / ADAPTER, state_dict=made, safe_serialization=True)
+    elif len(ranker.soft.weight):
+        save({"soft": ranker.soft.weight}, folder / ADAPTER / SOFT)
     elif any(value.requires_grad for value in ranker.model.parameters()):
-        inner = language_model(ranker.stock).state_dict()
-        whole = {name: value.detach().cpu().contiguous() for name, value in inner.items()}
-        save_file(whole, folder / ADAPTER / LANGUAGE)
+        save(language_model(ranker.stock).state_dict(), folder / ADAPTER / LANGUAGE)
+    elif write:
+        (folder / ADAPTER).mkdir(exist_ok=True)
 
 
 def load_weights(ranker: Ranker, folder: Path) -> None:

@@ -6,8 +6,7 @@ of a training step, where nothing would put shards together. What of it is tuned
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, distributed, nn
@@ -38,11 +37,16 @@ def check_shards(recipe: TuningRecipe) -> None:
         )
 
 
-def shard_on_any_device(together: Any) -> None:
-    """Have accelerate lay weights in shards on a CPU as well: it does so on accelerators alone, but needs none."""
+def shard_on_any_device() -> None:
+    """Have accelerate lay weights in shards on a CPU as well: it does so on accelerators alone, but needs none.
+
+    That is how docs/gpus.md has it tried, and tests/test_processes.py.
+    """
+    from accelerate import PartialState
     from accelerate.utils import DistributedType
 
-    if together.distributed_type is DistributedType.MULTI_CPU:
+    together = PartialState()
+    if asked_for() and together.distributed_type is DistributedType.MULTI_CPU:
         together._shared_state["distributed_type"] = DistributedType.MULTI_GPU
 
 
@@ -55,23 +59,7 @@ def kept_whole(ranker: Ranker) -> list[nn.Module]:
     """The modules with weights of their own that stand outside of the layers."""
     inside = {id(module) for layer in language_model(ranker.stock).layers for module in layer.modules()}
     own = (module for module in ranker.modules() if any(True for _ in module.parameters(recurse=False)))
-    return [_Own(module) for module in own if id(module) not in inside]
-
-
-class _Own(nn.Module):
-    """The weights of a module without those of the modules in it."""
-
-    def __init__(self, module: nn.Module):
-        super().__init__()
-        self._own = list(module.parameters(recurse=False))
-
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:  # noqa: ARG002  # the module's signature
-        return iter(self._own)
-
-
-def in_shards(ranker: nn.Module) -> bool:
-    """Whether the weights lie in shards."""
-    return any(isinstance(value, DTensor) for value in ranker.parameters())
+    return [module for module in own if id(module) not in inside]
 
 
 def whole(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -32,8 +32,21 @@ from llmrec.said import count, training_reviews
 from llmrec.tuning.material import Material, picture_paths
 from llmrec.tuning.ranking import ModelRanking
 from llmrec.tuning.recipe import TuningRecipe
-from llmrec.tuning.run import ADAPTER, CHECKPOINTS, EVENTS, MANIFEST, PROMPTS, WORDS, new_ranker, plain, save_weights
+from llmrec.tuning.run import (
+    ADAPTER,
+    CHECKPOINTS,
+    EVENTS,
+    MANIFEST,
+    PROMPTS,
+    WORDS,
+    load_weights,
+    new_ranker,
+    plain,
+    save_weights,
+)
 from llmrec.tuning.settings import check_settings
+from llmrec.tuning.shards import asked_for as shards_asked_for
+from llmrec.tuning.shards import check_shards
 from llmrec.tuning.warm import warm_up
 
 log = logging.getLogger(__name__)
@@ -50,7 +63,10 @@ def tune(
     if Path(recipe.model).is_dir():  # a run is opened from anywhere
         recipe = replace(recipe, model=str(Path(recipe.model).resolve()))
     check_settings(recipe)
+    if shards_asked_for():
+        check_shards(recipe)
     together = PartialState(cpu=device == "cpu")  # one process, or those that accelerate started
+    shards = shards_asked_for() and together.num_processes > 1
     if together.num_processes > 1:
         device = str(together.device)
     if not dry and together.is_main_process:
@@ -94,7 +110,8 @@ def tune(
     cases = some_cases(split, "valid", recipe.watched, seed=recipe.seed)
 
     def watch() -> dict[str, float]:
-        if not cases or not recipe.item_words or not together.is_main_process:
+        # From shards no process can score alone.
+        if not cases or not recipe.item_words or not (together.is_main_process or shards):
             return {}
         found = gains(target_ranks(ranking, cases), cuts=[10]).means()
         return {"valid_hr@10": found["hr@10"], "valid_ndcg@10": found["ndcg@10"]}
@@ -140,6 +157,8 @@ def tune(
         if recipe.words.still:
             ranker.words.stand_still()
         torch.manual_seed(recipe.seed)
+    if begun:
+        load_weights(ranker, begun)
     tuner.train(resume_from_checkpoint=str(begun) if begun else None)
     manifest = {
         "kind": "run",
@@ -153,12 +172,13 @@ def tune(
         "history": [entry for entry in tuner.state.log_history if _finite(entry)],
         "measured": watch(),
         "processes": together.num_processes,
+        "shards": shards,
         "versions": versions(["llmrec", "torch", "transformers", "peft", "trl", "bitsandbytes", "numpy"]),
     }
+    save_weights(ranker, recipe.out, write=together.is_main_process)
     if together.is_main_process:
         bank.save(recipe.out)
         prompts.copy_to(recipe.out / PROMPTS)
-        save_weights(ranker, recipe.out)
         if ranker.teacher:
             ranker.teacher.save(recipe.out)
         if material.talks:
