@@ -123,8 +123,8 @@ def _print_speech(model: Mapping[str, Any]) -> None:
     for row in model["evidence"]:
         told = f"not measured: {row['missing']}"
         if not row["missing"]:
-            told = f"{row['fall']:.3f} nats less without what it rests on, {row['fall_of_others']:.3f} without as much"
-            told += f" else: {row['gap']['mean']:+.3f} (p {row['corrected']:.4f})"
+            told = f"{row['fall']:.3f} nats less without what it rests on, {row['fall_of_others']:.3f} without "
+            told += f"{row['against']}: {row['gap']['mean']:+.3f} (p {row['corrected']:.4f})"
         table.add_row(f"why: {escape(row['name'])}", f"{row['cases']:,}", escape(told))
     Console().print(table)
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from llmrec.cli import app
 from llmrec.errors import InputError
-from llmrec.evaluation.evidence import FEWEST, Told, evidence, rests_on
+from llmrec.evaluation.evidence import ELSE, FEWEST, PLACEBO, Told, evidence, rests_on
 from llmrec.evaluation.hearing import BY_LABEL, NEEDS, Hearing, number
 from llmrec.evaluation.retrievers import evaluate_indexes
 from llmrec.evaluation.speech import CHANCE, CHECKED, MODEL, WORDS, _named, _names, choosing, explaining, liking, speech
@@ -244,6 +244,35 @@ def test_leaving_out_what_a_reason_rests_on_costs_a_reader_that_goes_by_it(heari
     assert lie["gap"]["mean"] <= 0, "a story rests on what does not matter"
 
 
+def test_a_feature_that_is_not_why_is_told_by_choices_that_have_another_of_the_items_features(hearing: Hearing) -> None:
+    """Each item has a finish and a size; one reader goes by the one, one by the other, and the reasons name finishes."""
+    ids = hearing.source.shelf.ids
+
+    def size(item: str) -> str:
+        return ("tiny", "huge")[int(item[1:]) % 2]
+
+    class BySize(Hearing):
+        def scores(self, histories):
+            alike = np.array([[size(one) == size(other) for other in ids] for one in ids], dtype=np.float64)
+            return np.array([alike[list(history)].sum(axis=0) for history in histories])
+
+    of_item = {code: {finish(item): 1.0, size(item): 1.0} for code, item in enumerate(ids)}
+    cases = hearing.cases("rating", MANY)
+    reasons = [Told(case.history, case.item, {finish(ids[case.item])}) for case in cases]
+    gaps = {}
+    for kind in (Reading, BySize):
+        reader = kind(hearing.opened, hearing.index, hearing.dataset, hearing.part)
+        reader.source.features = Features({}, of_item)
+        told = evidence(reader, "finish", reasons, PLACEBO)
+        assert told["against"] == PLACEBO
+        assert FEWEST <= told["cases"] < evidence(reader, "finish", reasons, ELSE)["cases"], "not all have a placebo"
+        gaps[kind] = told
+    assert gaps[Reading]["gap"]["mean"] > 0
+    assert gaps[Reading]["gap"]["p"] < 0.001
+    assert gaps[BySize]["fall_of_others"] == pytest.approx(gaps[BySize]["left_out"]), "each of them was worth one"
+    assert gaps[BySize]["gap"]["mean"] < 0
+
+
 def test_what_rests_on_nothing_or_on_all_is_not_judged(hearing: Hearing) -> None:
     ids = hearing.source.shelf.ids
     one = [code for code, item in enumerate(ids) if finish(item) == FINISHES[0]]
@@ -304,7 +333,10 @@ def test_the_command_writes_what_the_model_says_beside_the_ranking(index: Index,
         assert task["missing"] is None, task
         assert task["rows"]
         assert all(set(row["figures"]) <= set(task["measures"]) for row in task["rows"])
-    assert {one["name"] for one in told["evidence"]} == {"the short reason", CHECKED}
+    reasons = ("the short reason", CHECKED)
+    assert [(one["name"], one["against"]) for one in told["evidence"]] == [
+        (name, against) for name in reasons for against in (ELSE, PLACEBO)
+    ]
     page = (out / "report.html").read_text()
     for words in ("What the model says", "Explanations", "Is the reason why?", "somebody else&#39;s review", "ROUGE-L"):
         assert words in page

@@ -3,6 +3,9 @@
 A reason names features ("navy"). The items of the history of which reviewers say the same are what it rests on. Leaving
 them out must cost the explained item more of its score than leaving out as many others, or the reason is a story. Where
 most of the history says the same, as many of these as there are others are left out.
+
+Against all others the named feature need not be why: what shares it is like the item in other ways too. So there is a
+placebo: earlier choices that have another feature of the item, of which the reason does not speak.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,6 +20,7 @@ from llmrec.significance import compare
 
 DRAWS = 4  # ways of leaving out some, of which the mean is taken
 FEWEST = 10  # cases of which something can be said
+ELSE, PLACEBO = "as much else", "as much that has other features of the item"
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ def rests_on(told: Told, said: dict[int, frozenset[str]]) -> list[int]:
     return [place for place, item in enumerate(told.history) if said.get(item, frozenset()) & wanted]
 
 
-def evidence(hearing: Hearing, name: str, reasons: Sequence[Told]) -> dict[str, Any]:
+def evidence(hearing: Hearing, name: str, reasons: Sequence[Told], against: str = ELSE) -> dict[str, Any]:
     """How much items lose without what their reasons rest on, and without as much else; in nats of log-probability."""
     said = {item: frozenset(words) for item, words in hearing.source.features.of_item.items()}
     rng = np.random.default_rng(hearing.seed)
@@ -46,6 +50,9 @@ def evidence(hearing: Hearing, name: str, reasons: Sequence[Told]) -> dict[str, 
         history = list(told.history)[-longest:]
         places = rests_on(Told(history, told.item, told.words), said)
         rest = sorted(set(range(len(history))) - set(places))
+        if against == PLACEBO:
+            others = said.get(told.item, frozenset()) - frozenset(told.words)
+            rest = [place for place in rest if said.get(history[place], frozenset()) & others]
         size = min(len(places), len(rest))
         if not size:  # nothing to leave out, or nothing to hold it against
             continue
@@ -53,9 +60,11 @@ def evidence(hearing: Hearing, name: str, reasons: Sequence[Told]) -> dict[str, 
         asked += [history, *([item for at, item in enumerate(history) if at not in out] for out in drawn)]
         items.append(told.item)
         left_out.append(size)
-    content: dict[str, Any] = {"name": name, "reasons": len(reasons), "cases": len(items), "missing": None}
+    content: dict[str, Any] = {"name": name, "against": against, "reasons": len(reasons), "cases": len(items)}
+    content["missing"] = None
     if len(items) < FEWEST:
-        content["missing"] = f"of {len(reasons)} reasons {len(items)} rest on a part of the history"
+        beside = " that has others of the item's features beside it" if against == PLACEBO else ""
+        content["missing"] = f"of {len(reasons)} reasons {len(items)} rest on a part of the history{beside}"
         return content
     scores = hearing.scores([np.asarray(history, dtype=np.int32) for history in asked])
     if scores is None:

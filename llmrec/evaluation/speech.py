@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from llmrec.evaluation.evidence import Told, evidence
+from llmrec.evaluation.evidence import ELSE, PLACEBO, Told, evidence
 from llmrec.evaluation.hearing import BY_LABEL, Case, Hearing, number
 from llmrec.evaluation.ratings import guesses
 from llmrec.evaluation.wording import bleu, distinct, rouge, words
@@ -129,8 +129,9 @@ def _evidence(hearing: Hearing, cases: Sequence[Case], texts: Sequence[str]) -> 
         for case, text in zip(cases, texts, strict=True)
     ]
     found = [
-        evidence(hearing, "the short reason", [one for one in short if one.words]),
-        evidence(hearing, CHECKED, [one for one in said if one.words]),
+        evidence(hearing, name, [one for one in reasons if one.words], against)
+        for name, reasons in (("the short reason", short), (CHECKED, said))
+        for against in (ELSE, PLACEBO)
     ]
     told = [one for one in found if not one["missing"]]
     for one, p in zip(told, holm([one["gap"]["p"] for one in told]), strict=True):
