@@ -67,6 +67,8 @@ def changed(result: Mapping[str, Any]) -> list[str] | None:
     if before is None:
         return None
     now = sources(ROOT / "benchmarks" / f"{result['benchmark']}.py")
+    told = [ROOT / name for name in before.keys() - now.keys() if name.endswith(".yaml")]
+    now |= {path.relative_to(ROOT).as_posix(): fingerprint(path) for path in told if path.is_file()}
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from fingerprints import sources
+from fingerprints import ROOT, fingerprint, sources
 
 from llmrec.environment import machine, versions
 
@@ -38,6 +38,7 @@ def record(
     seed: int,
     packages: Sequence[str],
     file: Path | None,
+    more: Mapping[str, Any] | None = None,
 ) -> bool:
     """Print what was reached, write the JSON if asked, and say whether all targets were met."""
     met = True
@@ -61,11 +62,17 @@ def record(
             "figures": dict(figures),
             "reach": {figure: list(target) for figure, target in reach.items()},
             "met": met,
+            **(more or {}),
         }
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         print(f"written: {file}")
     return met
+
+
+def also(*paths: Path) -> None:
+    """Files beside its own by which this run is told what to do, such as a suite and the recipes of its cells."""
+    BEGUN["code"] |= {path.resolve().relative_to(ROOT).as_posix(): fingerprint(path.resolve()) for path in paths}
 
 
 def kept_from(code: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ from llmrec.progress import Progress
 from llmrec.prompts import Prompts
 from llmrec.retrieval.index import Index
 from llmrec.retrieval.retriever import Retriever
+from llmrec.splits import rows_told, same_rows
 from llmrec.tuning.labelling import CHOOSING, LabelRanking
 from llmrec.tuning.material import Walks, example_source, picture_paths
 from llmrec.tuning.ranking import LightRanking, ModelRanking
@@ -60,6 +61,13 @@ class Recommender:
             raise InputError(
                 f"{folder} was tuned on other data than {dataset.folder} holds (fingerprints differ). "
                 f"Tune again: python -m llmrec.sft RECIPE index={index.folder}"
+            )
+        if not same_rows(manifest["index"], index.info["recipe"]):
+            raise InputError(
+                f"{folder} learnt from the rows of {rows_told(manifest['index'])}, and {index.folder} from those of "
+                f"{rows_told(index.info['recipe'])}: it may have read what it would be asked. Take the index that it "
+                f"was tuned with ({manifest['index']['folder']}), or tune again: python -m llmrec.sft RECIPE "
+                f"index={index.folder}"
             )
         recipe, base, bank, ranker = open_run(folder, device=device)
         prompts = Prompts.load(folder / PROMPTS)

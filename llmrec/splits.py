@@ -1,8 +1,8 @@
 """Honest splits of a log: what models may learn from, what they are chosen on, and what they are measured on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +101,16 @@ def cold_items(log: Log, *, share: float = 0.1, seed: int = 0, newest: bool = Tr
     before = trained[:-1] - np.repeat(trained[log.start[:-1]], np.diff(log.start))
     part[(part != TRAIN) & (before == 0)] = UNUSED
     return Split("cold-items", log, part, np.sort(hidden).astype(np.int32))
+
+
+def same_rows(told: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two recipes learn from the same rows of a log; one that names no share of the people takes all."""
+    return (told.get("split"), float(told.get("people", 1.0))) == (other.get("split"), float(other.get("people", 1.0)))
+
+
+def rows_told(recipe: Mapping[str, Any]) -> str:
+    """Which rows a recipe learns from, as a person would set it."""
+    return f"split={recipe.get('split')} people={float(recipe.get('people', 1.0)):g}"
 
 
 def split_by_name(log: Log, name: str, *, clock: str = "ms", people: float = 1.0) -> Split:

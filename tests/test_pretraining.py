@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from shops import catalogue as drawn_catalogue
-from shops import shop
+from shops import interactions, shop
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel, CLIPVisionModel
 
 from llmrec.config import load_config
@@ -27,6 +27,7 @@ from llmrec.pretraining.pairs import count as count_pairs
 from llmrec.pretraining.recipe import Losses, Shape, TowerRecipe
 from llmrec.pretraining.stage import HOLDS, MARKER, pretrain_tower
 from llmrec.pretraining.training import train
+from llmrec.retrieval.index import IndexRecipe, make_index
 from llmrec.splits import TRAIN, leave_one_out
 
 SMALL = Shape(
@@ -87,6 +88,21 @@ def test_the_folder_says_what_was_learnt_beside_an_untrained_tower(made: Path, s
     assert told["learnt"]["trained"]["picture_to_text"]["among"] == 4
     assert [set(epoch) for epoch in told["course"]] == [{"text", "items", "words", "patches", "picture"}] * 2
     assert {path.name for path in made.iterdir()} <= {MARKER, *HOLDS}
+
+
+def test_an_index_refuses_a_tower_that_learnt_from_what_it_is_measured_by(
+    made: Path, striped_shop: Dataset, tmp_path: Path
+):
+    recipe = IndexRecipe(parts=("pictures",), picture_encoder=str(made))
+    for more, said in (({"people": 0.5}, "people=0.5"), ({"split": "cold-items"}, "split=cold-items people=1")):
+        with pytest.raises(InputError, match=f"learnt from the rows of split=leave-one-out people=1.*{said}"):
+            make_index(striped_shop, tmp_path / "index", replace(recipe, **more))
+    assert not (tmp_path / "index").exists()
+    make_index(striped_shop, tmp_path / "index", recipe)
+    other = shop(tmp_path / "other", images={}, interactions=interactions(seed=5))
+    assert other.fingerprint != striped_shop.fingerprint
+    texts = IndexRecipe(parts=("text",), text_encoder=str(made), people=0.5)
+    make_index(other, tmp_path / "others", texts)
 
 
 def test_the_same_seed_gives_the_same_weights(made: Path, striped_shop: Dataset, tmp_path: Path):

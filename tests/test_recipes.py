@@ -1,5 +1,7 @@
 """Every recipe in train/ is read, and every tuning recipe runs with a tiny model in the place of its own."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,7 +53,7 @@ def test_a_recipe_opens_with_the_command_that_runs_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TUNING, ids=name)
-def test_a_tuning_recipe_plans_its_run_with_a_tiny_model(path: Path, made: Path, tmp_path: Path) -> None:
+def test_a_tuning_recipe_plans_and_begins_its_run_with_a_tiny_model(path: Path, made: Path, tmp_path: Path) -> None:
     here = [f"model={made / 'model'}", f"index={made / 'index'}", f"out={tmp_path / 'run'}", "device=cpu"]
     here += [f"prompts={ROOT / 'prompts'}", "dtype=float32", "quantization=none", "words.collaborative=8"]
     recipe = load_config(TuningRecipe, path, [*here, "talks.count=8", "talks.examples.candidates=4"])
@@ -60,6 +62,9 @@ def test_a_tuning_recipe_plans_its_run_with_a_tiny_model(path: Path, made: Path,
     assert told["padding"] < 0.1
     assert told["trained_parameters"] > 0
     assert not (tmp_path / "run").exists()
+    manifest = tune(replace(recipe, trainer={**recipe.trainer, "max_steps": 2, "disable_tqdm": True}))
+    assert all(math.isfinite(value) for value in manifest["measured"].values())
+    assert (tmp_path / "run" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize("path", TOWERS, ids=name)

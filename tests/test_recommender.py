@@ -140,6 +140,14 @@ def test_a_model_of_other_data_is_refused(tuned_run: Path, tmp_path: Path) -> No
         Recommender.open(tuned_run, other, other.dataset(), device="cpu")
 
 
+def test_a_model_that_may_have_read_what_it_would_be_asked_is_refused(tuned_run: Path, tuned_index: Index) -> None:
+    dataset = tuned_index.dataset()
+    for more, said in (({"split": "temporal"}, "split=temporal people=1"), ({"people": 0.5}, "people=0.5")):
+        index = replace(tuned_index, info=tuned_index.info | {"recipe": tuned_index.info["recipe"] | more})
+        with pytest.raises(InputError, match=f"split=leave-one-out people=1, and .*{said}"):
+            Recommender.open(tuned_run, index, dataset, device="cpu")
+
+
 def test_it_answers_in_words_the_same_alone_and_among_others(tuned_index: Index, tuned_run: Path) -> None:
     dataset = tuned_index.dataset()
     opened = Recommender.open(tuned_run, tuned_index, dataset, device="cpu")

@@ -244,8 +244,8 @@ def test_leaving_out_what_a_reason_rests_on_costs_a_reader_that_goes_by_it(heari
     assert lie["gap"]["mean"] <= 0, "a story rests on what does not matter"
 
 
-def test_a_feature_that_is_not_why_is_told_by_choices_that_have_another_of_the_items_features(hearing: Hearing) -> None:
-    """Each item has a finish and a size; one reader goes by the one, one by the other, and the reasons name finishes."""
+def test_a_feature_that_is_not_why_is_told_by_choices_that_have_another_of_its_features(hearing: Hearing) -> None:
+    """Each item has a finish and a size; one reader goes by the one, one by the other; the reasons name finishes."""
     ids = hearing.source.shelf.ids
 
     def size(item: str) -> str:

@@ -341,6 +341,18 @@ def test_the_same_seed_gives_the_same_weights(index: Index, llava: Path, tmp_pat
     assert all(torch.equal(tables[0][name], tables[1][name]) for name in tables[0])
 
 
+def test_layers_that_are_computed_twice_to_save_memory_learn_the_same(
+    index: Index, llava: Path, tmp_path: Path
+) -> None:
+    plain = recipe_for(index, llava, tmp_path / "plain", talks={"count": 4}, watch=0)
+    twice = replace(plain, out=tmp_path / "twice", trainer={**plain.trainer, "gradient_checkpointing": True})
+    for recipe in (plain, twice):
+        tune(recipe)
+    for file in ("words.safetensors", "adapter/adapter_model.safetensors"):
+        one, other = (load_file(recipe.out / file) for recipe in (plain, twice))
+        assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one), file
+
+
 @pytest.mark.parametrize("masked", [0.0, 0.5])
 def test_steps_that_several_threads_share_give_the_same_words(
     masked: float, index: Index, llava: Path, tmp_path: Path

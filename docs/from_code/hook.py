@@ -44,6 +44,7 @@ MADE: dict[str, Callable[[str, str], str]] = {
     "variables": lambda _, __: wordings.variables(),
     "errors": lambda area, _: errors.entries(area),
     "result": lambda name, _: results.whole(name),
+    "suite": lambda name, _: results.suite(name),
     "figures": lambda name, rows: results.chosen(name, rows.splitlines()),
     "results": lambda _, __: results.rest(TOLD),
     "decisions": lambda _, __: _decisions(),
@@ -52,7 +53,7 @@ MADE: dict[str, Callable[[str, str], str]] = {
 
 def filled(text: str) -> str:
     """A page with all its markers filled."""
-    TOLD.update(name for kind, name, _ in MARKER.findall(text) if kind in ("result", "figures"))
+    TOLD.update(name for kind, name, _ in MARKER.findall(text) if kind in ("result", "figures", "suite"))
     return MARKER.sub(lambda one: MADE[one[1]](one[2] or "", one[3]), text)
 
 

@@ -89,6 +89,32 @@ def chosen(name: str, rows: list[str]) -> str:
     return "\n".join(lines)
 
 
+def suite(name: str) -> str:
+    """What a suite asked, its cells with their costs, and what these figures allow to say."""
+    told = result(name)["suite"]
+    seeds = f"seed {told['seeds'][0]} alone" if len(told["seeds"]) == 1 else f"means over {len(told['seeds'])} seeds"
+    asked = f"{told['people']:,} people of test, {told['catalogue']:,} things ranked"
+    about = f"*{told['question']}* {told['dataset']['name']}, {asked}, {seeds}."
+    beside = list(dict.fromkeys(system for one in told["found"] for system in one["beside"]))
+    head = ["cell", "NDCG@10", "95 %", f"minus {told['against']}", "p", "minutes", "GiB", "tuned", *beside]
+    lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
+    for one in told["found"]:
+        span, gap, costs = one["interval"], one["gap"], one["costs"]
+        cells = [
+            f"**{one['name']}**" + (f": {one['says']}" if one["says"] else ""),
+            f"{span['mean']:.4f}" + (f" ± {one['deviation']:.4f}" if one["deviation"] is not None else ""),
+            f"{span['low']:.3f} to {span['high']:.3f}",
+            f"{gap['mean']:+.4f}" if gap else "",
+            ("< .0001" if one["corrected"] < 1e-4 else f"{one['corrected']:.4f}") if gap else "",
+            f"{costs['minutes']:.1f}",
+            f"{costs['memory'] / 1024:.1f}",
+            f"{costs['trained']:,}",
+            *("" if one["beside"].get(system) is None else f"{one['beside'][system]:.4f}" for system in beside),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([about, "", *lines, "", *(f"- {sentence}" for sentence in told["reading"]), "", provenance(name)])
+
+
 def whole(name: str) -> str:
     """Provenance, targets and all figures."""
     return "\n\n".join([provenance(name), reaches(name), every(name)])

@@ -15,6 +15,7 @@ EPILOG = (
     "Examples:  llmrec compare train/suites/adaptation.yaml --plan\n\n"
     "llmrec compare train/suites/adaptation.yaml --work work/compare\n\n"
     "llmrec compare train/suites/adaptation.yaml --quick\n\n"
+    "llmrec compare train/suites/content.yaml --dataset work/shop --seed 0\n\n"
     "llmrec compare train/suites/adaptation.yaml --seed 0 --only LoRA --only 'prompt tuning'\n\n"
     "What is made stays: the same command goes on where it was stopped, and suites share what they have in common."
 )
@@ -22,6 +23,10 @@ EPILOG = (
 
 def compare(
     suite: Annotated[Path, typer.Argument(help="A YAML file as in train/suites.", show_default=False)],
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="Ask it of this dataset instead of the suite's, or of a drawn shop.", show_default=False),
+    ] = None,
     work: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("work/compare"),
     only: Annotated[list[str] | None, typer.Option(help="Run this cell alone, or these.", show_default=False)] = None,
     seeds: Annotated[
@@ -33,6 +38,8 @@ def compare(
     plan_only: Annotated[bool, typer.Option("--plan", help="List the stages, and which are there; run none.")] = False,
 ) -> None:
     """Run the cells of a suite, each with several seeds, and write one page: figures, costs, what they say."""
+    from dataclasses import replace
+
     from rich.console import Console
 
     from llmrec.artifact import write_json
@@ -45,6 +52,10 @@ def compare(
 
     require_checkout()
     asked = read_suite(suite)
+    if dataset:
+        if quick:
+            raise typer.BadParameter("--quick draws a small shop of its own: leave out --dataset, or --quick")
+        asked = replace(asked, dataset=dataset)
     work = work.absolute()
     planned = plan(asked, work, quick=quick, only=frozenset(only or ()), seeds=tuple(seeds or ()))
     stages = distinct(planned)
@@ -56,7 +67,7 @@ def compare(
     with alone(work):
         found = results(asked, planned, run_before(console, stages, work))
         content = _content(asked, suite, planned, found, reading(found), quick=quick)
-        out = work / f"{suite.stem}{'-quick' if quick else ''}"
+        out = work / f"{suite.stem}{'-quick' if quick else f'-{dataset.absolute().name}' if dataset else ''}"
         out.mkdir(exist_ok=True)
         write_json(out / "compare.json", content)
         (out / "compare.html").write_text(page(content, found), encoding="utf-8")

@@ -79,9 +79,9 @@ class Ranker(nn.Module):
         """TRL marks the models that it tunes."""
         self.stock.add_model_tags(tags)
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
-        """Trade time for memory, in the stock model."""
-        self.stock.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+    def gradient_checkpointing_enable(self, *given: Any, **named: Any) -> None:
+        """Trade time for memory, in the stock model; what there is to choose is the trainer's and its affair."""
+        self.stock.gradient_checkpointing_enable(*given, **named)
         self.stock.enable_input_require_grads()
 
     def embedded(self, tokens: Tensor, pictures: Tensor | None) -> Tensor:

@@ -28,8 +28,8 @@ from llmrec.modeling.bank import Bank
 from llmrec.modeling.base import Base, load_base
 from llmrec.modeling.ranker import Ranker
 from llmrec.modeling.words import ItemWords
-from llmrec.tuning.shards import whole
 from llmrec.tuning.recipe import TuningRecipe
+from llmrec.tuning.shards import whole
 
 MANIFEST, PROMPTS, CHECKPOINTS = "manifest.json", "prompts", "checkpoints"
 EVENTS = "tensorboard"

@@ -30,10 +30,10 @@ def check_shards(recipe: TuningRecipe) -> None:
             f"quantization={recipe.quantization} and weights in shards do not go together. Set quantization=none, or "
             "start with train/accelerate-ddp.yaml, which gives each process the whole quantised model"
         )
-    if recipe.trainer.get("gradient_checkpointing"):
+    if os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "false").lower() == "true":
         raise ConfigError(
-            "trainer.gradient_checkpointing=true fetches every shard once more. Set fsdp_activation_checkpointing: true "
-            "in the configuration of accelerate instead"
+            "fsdp_activation_checkpointing draws dropout anew when it computes a layer again, so gradients would be "
+            "wrong. Take it out of the configuration of accelerate and set trainer.gradient_checkpointing=true"
         )
 
 

@@ -165,7 +165,7 @@ def tune(
         "recipe": plain(recipe),
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
         "base": {"vocabulary": base.vocabulary, "hidden": base.hidden},
-        "index": {"folder": str(recipe.index.resolve()), "split": split.name},
+        "index": {"folder": str(recipe.index.resolve()), "split": split.name, "people": split.people},
         "prompts": prompts.fingerprint,
         "plan": told,
         "seconds": round(time.monotonic() - began, 1),

@@ -1,0 +1,105 @@
+"""A suite of `llmrec compare` as a kept result: its figures, its costs and what they allow to say.
+
+The suite is one of train/suites. What is made stays in the work folder, so that further seeds and other suites go on
+from there. Times are those of the machine with whatever ran beside.
+
+examples:
+  python benchmarks/suites.py adaptation --quick
+  python benchmarks/suites.py adaptation --seeds 0 --json benchmarks/results/suite-adaptation.json
+  python benchmarks/suites.py content --dataset films --json benchmarks/results/suite-content-films.json
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from chain import LLMREC
+from record import also, arguments, begun, kept_from, record
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+PACKAGES = ("torch", "transformers", "peft", "trl", "numpy")
+SUITES = ROOT / "train" / "suites"
+
+
+def figures_of(content: Mapping[str, Any]) -> dict[str, float]:
+    """What a suite found as one figure each, by the names of its cells."""
+    figures: dict[str, float] = {}
+    for one in content["found"]:
+        told = {
+            "ndcg@10": one["interval"]["mean"],
+            "ndcg@10_low": one["interval"]["low"],
+            "ndcg@10_high": one["interval"]["high"],
+            "minutes": one["costs"]["minutes"],
+            "memory_mib": one["costs"]["memory"],
+            "trained_parameters": one["costs"]["trained"],
+        }
+        if one["gap"] is not None:
+            told |= {"minus": one["gap"]["mean"], "p": one["corrected"]}
+        if one["deviation"] is not None:
+            told["deviation"] = one["deviation"]
+        name = one["name"].lower().replace(" ", "_")
+        figures |= {f"{name}_{figure}": value for figure, value in told.items()}
+        beside = {system.replace(" ", "_"): mean for system, mean in one["beside"].items() if mean is not None}
+        figures |= {f"{name}_beside_{system}_ndcg@10": mean for system, mean in beside.items()}
+    return figures
+
+
+def note_code(made: Sequence[Path]) -> None:
+    """Keep beside each stage by what code it is made, and count what made those that are there already."""
+    for folder in (path.parent for path in made):
+        file = folder.with_suffix(".code")
+        if all(path.exists() for path in made if path.parent == folder):
+            kept_from(
+                json.loads(file.read_text()) if file.exists() else {f"{folder.name}, kept from before": "unknown"}
+            )
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(begun()))
+
+
+def main() -> None:
+    from llmrec.artifact import read_json
+    from llmrec.compare.suite import distinct, plan, read_suite
+
+    parser = arguments(__doc__ or "")
+    parser.add_argument(
+        "suite", choices=sorted(path.stem for path in SUITES.glob("*.yaml")), help="which of train/suites"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[], metavar="N", help="these alone")
+    parser.add_argument("--only", nargs="+", default=[], metavar="CELL", help="these cells alone")
+    parser.add_argument("--dataset", type=Path, metavar="DIR", help="a dataset; a drawn shop without it")
+    parser.add_argument("--work", type=Path, default=Path("work/compare"), metavar="DIR", help="where stages are kept")
+    asked = parser.parse_args()
+    file = SUITES / f"{asked.suite}.yaml"
+    suite = read_suite(file)
+    recipes = {cell.recipe or "train/starter.yaml" for cell in suite.cells.values()}
+    recipes |= {
+        told for cell in suite.cells.values() for told in (cell.tower or "train/tower.yaml", cell.captions) if told
+    }
+    also(file, *(ROOT / recipe for recipe in recipes))
+    told = replace(suite, dataset=asked.dataset) if asked.dataset else suite
+    planned = plan(told, asked.work.absolute(), quick=asked.quick, only=frozenset(asked.only), seeds=asked.seeds)
+    note_code([stage.made for stage in distinct(planned)])
+    words = [*LLMREC, "compare", str(file), "--work", str(asked.work)]
+    for option, values in (("--seed", asked.seeds), ("--only", asked.only)):
+        words += [word for value in values for word in (option, str(value))]
+    words += ["--dataset", str(asked.dataset)] if asked.dataset else []
+    words += ["--quick"] if asked.quick else []
+    subprocess.run(words, check=True)
+    beside = "-quick" if asked.quick else f"-{asked.dataset.absolute().name}" if asked.dataset else ""
+    found = asked.work / f"{asked.suite}{beside}"
+    content = read_json(found, "compare.json", kind="what a suite found", remedy="Run the suite again")
+    kept = {
+        name: content[name]
+        for name in ("question", "against", "dataset", "people", "catalogue", "seeds", "found", "reading")
+    }
+    record("suites", figures_of(content), {}, seed=asked.seed, packages=PACKAGES, file=asked.json, more={"suite": kept})
+
+
+if __name__ == "__main__":
+    main()
