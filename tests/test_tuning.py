@@ -353,6 +353,19 @@ def test_layers_that_are_computed_twice_to_save_memory_learn_the_same(
         assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one), file
 
 
+def test_steps_too_small_for_bfloat16_add_up(index: Index, llava: Path, tmp_path: Path) -> None:
+    """A weight of 1 in bfloat16 has 1.0078 as its next; what is tuned is held more finely than what it is tuned in."""
+    recipe = recipe_for(
+        index, llava, tmp_path / "run", adapter={"kind": "full"}, talks={"count": 4}, watch=2, dtype="bfloat16"
+    )
+    manifest = tune(replace(recipe, trainer={**recipe.trainer, "learning_rate": 1e-5}))
+    assert all(np.isfinite(value) for value in manifest["measured"].values())
+    norm = load_file(tmp_path / "run" / "adapter" / "language_model.safetensors")["norm.weight"]
+    assert norm.dtype is torch.float32
+    assert 0 < (norm - 1).abs().max() < 2**-8
+    assert open_run(tmp_path / "run", device="cpu")[1].model.dtype is torch.bfloat16
+
+
 @pytest.mark.parametrize("masked", [0.0, 0.5])
 def test_steps_that_several_threads_share_give_the_same_words(
     masked: float, index: Index, llava: Path, tmp_path: Path

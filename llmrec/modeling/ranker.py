@@ -61,6 +61,8 @@ class Ranker(nn.Module):
         self.usual_texts = 0.0  # by which a text's loss is shared out; 0 for the batch's own number of targets
         self.offered: Tensor | None = None
         """The items among which the right one is sought in training; None for all. See `hide`."""
+        self.mixed = False
+        """Whether some weights are held in float32 and computed with in bfloat16."""
         self.config = base.model.config
         self.generation_config = base.model.generation_config
 
@@ -74,6 +76,16 @@ class Ranker(nn.Module):
         offered = torch.ones(len(self.words.content), dtype=torch.bool)
         offered[torch.as_tensor(codes, dtype=torch.long)] = False
         self.offered = None if offered.all() else offered.nonzero()[:, 0].to(self.words.content.device)
+
+    def learn_in_float32(self) -> None:
+        """Hold what is tuned in float32, and compute in the model's own type.
+
+        A step is often smaller than bfloat16 can add to a weight, and the optimizer's means of squares would stand still.
+        """
+        for value in self.parameters():
+            if value.requires_grad and value.is_floating_point():
+                self.mixed |= value.dtype is torch.bfloat16
+                value.data = value.data.float()
 
     def add_model_tags(self, tags: Sequence[str] | str) -> None:
         """TRL marks the models that it tunes."""
@@ -133,7 +145,8 @@ class Ranker(nn.Module):
 
     def last(self, tokens: Tensor, mask: Tensor, pictures: Tensor | None = None, grids: Tensor | None = None) -> Tensor:
         """The last hidden state of each row, where its next token is asked for; rows are filled up on the right."""
-        hidden = self.hidden(tokens, mask, pictures, grids)
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.mixed):
+            hidden = self.hidden(tokens, mask, pictures, grids)
         return hidden[torch.arange(len(tokens), device=tokens.device), mask.sum(dim=1) - 1]
 
     def positions(self, tokens: Tensor, mask: Tensor, grids: Tensor | None) -> Tensor:

@@ -105,6 +105,7 @@ def tune(
     )
     ranker = new_ranker(recipe, base, bank)
     ranker.hide(split.cold.tolist())
+    ranker.learn_in_float32()
     material = Material(recipe, dataset, split, prompts, write, progress)
     ranking = ModelRanking(ranker, material.walks, longest=recipe.walks.longest, batch_tokens=2 * recipe.batch_tokens)
     cases = some_cases(split, "valid", recipe.watched, seed=recipe.seed)
