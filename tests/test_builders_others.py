@@ -15,6 +15,7 @@ import movielens
 import polars as pl
 import pytest
 import sequences
+import xrec
 from shops import picture
 
 from llmrec.dataset import Dataset, validate
@@ -289,3 +290,42 @@ def test_every_script_explains_itself(script: str) -> None:
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "examples:" in shown
     assert "--drop-bad-rows" in shown
+
+
+def told(folder: Path, *rows: dict[str, Any] | str) -> Path:
+    path = folder / "books.tst.jsonl"
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
+    return path
+
+
+def reason(uid: int, iid: int, why: str, of_it: str = "for quiet evenings") -> dict[str, Any]:
+    return {
+        "uid": uid, "iid": iid, "title": f"Book {iid}", "user_summary": "likes calm", "item_summary": of_it,
+        "explanation": why,
+    }  # fmt: skip
+
+
+def test_xrecs_explanations_become_reviews_and_what_is_said_of_people_stays_outside(tmp_path: Path) -> None:
+    again, blank = reason(1, 7, "again"), ""
+    rows = [reason(1, 7, "It is calm."), reason(2, 7, "It is short.", "other words"), reason(1, 9, "It is new."), again]
+    dataset = made(xrec, tmp_path, told(tmp_path, *rows, blank))
+    assert dataset.name == "xrec books"
+    assert by_item(dataset)["7"] | {"image": None} == {
+        **by_item(dataset)["7"], "title": "Book 7", "summary": "for quiet evenings", "image": None,
+    }  # fmt: skip
+    events = dataset.interactions.collect()
+    assert set(events["review"]) == {"It is calm.", "It is short.", "It is new."}
+    assert events.filter(user="1").sort("timestamp")["item"].to_list() == ["7", "9"], "the lines' own order"
+    assert dataset.info["notes"]["left out"] == {"unusable lines": 0, "a person's further lines of an item": 1}
+    everything = json.dumps([dataset.items.collect().to_dicts(), events.to_dicts()], default=str)
+    assert "likes calm" not in everything
+
+
+def test_a_line_that_is_none_of_xrecs_is_named_and_can_be_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = told(tmp_path, reason(1, 7, "It is calm."), "{broken", {"uid": 3, "iid": 4})
+    assert "line 2 is not a JSON object with uid, iid" in refused(xrec, capsys, tmp_path, path)
+    dataset = made(xrec, tmp_path, path, "--drop-bad-rows")
+    assert dataset.info["notes"]["left out"]["unusable lines"] == 2
+    assert "has no row" in refused(xrec, capsys, tmp_path / "none", told(tmp_path, ""))

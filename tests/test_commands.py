@@ -36,7 +36,7 @@ NOT_RUN = {
     r"make ": "these tests are run by make; their targets are looked up",
     r"source |\.venv/bin/": "it is about the environment that these tests run in",
     r"python -m pytest ": "these are tests themselves",
-    r"python data_builders/(amazon|movielens|hm|microlens|sequences)\.py ": "others' data; tests/test_builders_*.py",
+    r"python data_builders/(amazon|movielens|hm|microlens|sequences|xrec)\.py ": "others' data; test_builders_*.py",
     r"llmrec index work/shop .*text_encoder=\./minilm": "other people's encoders; tests/test_encoders.py",
     r"accelerate launch ": "several GPUs; on a CPU tests/test_processes.py does it",
     r"python -m llmrec\.sft train/(llava|qwen|smolvlm)": "it needs a GPU and a model of the hub",

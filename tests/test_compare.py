@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from from_code import results as page_of_results
+from suites import figures_of
 
 from llmrec.chain.running import Doing
 from llmrec.compare.page import HIGH, LEFT, WIDE, plot
@@ -304,7 +306,7 @@ all:
 
 
 @pytest.mark.slow
-def test_a_suite_from_its_shop_to_its_page_and_again(tmp_path: Path) -> None:
+def test_a_suite_from_its_shop_to_its_page_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "layers.yaml").write_text(TINY)
     command = [sys.executable, "-m", "llmrec", "compare", str(tmp_path / "layers.yaml"), "--work", str(tmp_path / "w")]
     listed = subprocess.run([*command, "--plan"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -338,3 +340,30 @@ def test_a_suite_from_its_shop_to_its_page_and_again(tmp_path: Path) -> None:
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert again.count("is there") == 8
     assert "begins" not in again
+
+    (drawn,) = (path.parent for path in (tmp_path / "w/stages").glob("atelier-*/dataset.json"))
+    own = [*command, "--dataset", str(drawn), "--plan"]
+    listed = subprocess.run(own, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert len(listed.splitlines()) == 7, "no shop is drawn"
+    refused = subprocess.run([*own, "--quick"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "leave out --dataset, or --quick" in " ".join(refused.stderr.replace("│", " ").split())
+
+    figures = figures_of(told)
+    assert figures["two_layers_ndcg@10"] == seen["two layers"]
+    wanted = "ndcg@10 ndcg@10_low ndcg@10_high minutes memory_mib trained_parameters minus p beside_popularity_ndcg@10"
+    assert {name for name in figures if name.startswith("none_")} == {f"none_{one}" for one in wanted.split()}
+    kept = {
+        "suite": told,
+        "benchmark": "suites",
+        "command": "python benchmarks/suites.py layers",
+        "commit": "",
+        "seed": 3,
+    }
+    monkeypatch.setattr(
+        page_of_results, "result", lambda _: {**kept, "machine": told["machine"], "versions": told["versions"]}
+    )
+    lines = page_of_results.suite("suite-layers").splitlines()
+    assert [line.count("|") for line in lines if line.startswith("|")] == [10] * 4
+    assert f"| **none**: words | {seen['none']:.4f} |" in "\n".join(lines)
+    assert all(f"- {sentence}" in lines for sentence in told["reading"])

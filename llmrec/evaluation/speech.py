@@ -82,6 +82,7 @@ def explaining(hearing: Hearing, cases: Sequence[Case]) -> dict[str, Any]:
     texts = {MODEL: heard, CHECKED: hearing.checked(cases, heard, EXPLAINED)}
     texts["somebody else's review"] = _others(hearing, cases)
     texts["what reviewers agree on, listed"] = [_listed(features.agreed(case.item)) for case in cases]
+    texts["the catalogue's own text"] = [clean(hearing.own[case.item], REVIEW_LIMIT) for case in cases]
     titles = hearing.source.shelf.titles
     texts["a sentence of the title"] = [f"I took the {titles[case.item]} because I like it." for case in cases]
     own = "the person's own review"

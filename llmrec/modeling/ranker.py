@@ -80,7 +80,7 @@ class Ranker(nn.Module):
     def learn_in_float32(self) -> None:
         """Hold what is tuned in float32, and compute in the model's own type.
 
-        A step is often smaller than bfloat16 can add to a weight, and the optimizer's means of squares would stand still.
+        A step is often smaller than bfloat16 can add to a weight, and the optimizer's means would stand still.
         """
         for value in self.parameters():
             if value.requires_grad and value.is_floating_point():
