@@ -60,6 +60,15 @@ def test_a_result_is_stale_when_a_module_changed_came_or_went() -> None:
     assert "before fingerprints" in again.state({"benchmark": "learning"})
 
 
+def test_a_recipe_that_a_result_names_beside_its_own_counts_while_it_is_as_it_was() -> None:
+    name = "train/suites/adaptation.yaml"
+    assert name not in fingerprints.sources(LEARNING)
+    code = {**fingerprints.sources(LEARNING), name: fingerprints.fingerprint(ROOT / name)}
+    assert fingerprints.changed({"benchmark": "learning", "code": code}) == []
+    code[name] = "0123456789"
+    assert fingerprints.changed({"benchmark": "learning", "code": code}) == [name]
+
+
 def test_the_page_of_results_marks_what_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     told = dict(shown.result("learning"))
     for code, mark in (

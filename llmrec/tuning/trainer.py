@@ -103,7 +103,7 @@ class Tuner(SFTTrainer):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """As ever, and then the gradients of what does not lie in shards are averaged."""
-        loss = super().training_step(model, inputs, num_items_in_batch)
+        loss = cast(Any, super()).training_step(model, inputs, num_items_in_batch)
         if self.is_fsdp_enabled and self.accelerator.sync_gradients:
             average_gradients(model)
         return loss
