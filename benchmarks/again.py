@@ -127,9 +127,10 @@ def main() -> None:
     if asked.stale:
         chosen = {name: result for name, result in chosen.items() if changed(result) != []}
     if asked.list:
+        wide = max(map(len, chosen), default=0) + 2
         for name, result in chosen.items():
-            print(f"{name:16}{result.get('date', 'undated'):12}{state(result)}")
-            print(f"{'':16}{result['command']}")
+            print(f"{name:{wide}}{result.get('date', 'undated'):12}{state(result)}")
+            print(f"{'':{wide}}{result['command']}")
         return
     failed = []
     for name, result in chosen.items():

@@ -22,6 +22,7 @@ BUILDER = "data_builders/xrec.py"
 TUNED = [
     "words.content=[text, popularity]", "words.still=false", "words.warm=4", "walks.passes=1", "watch=0",
     "talks.count=5000", "talks.examples.tasks={explanation: 1}", "talks.examples.candidates=2",
+    "talks.examples.whole_reviews=true",
 ]  # fmt: skip
 """Beside train/starter.yaml: nothing is seen here and hardly anything is ranked, so that speech is what is learnt."""
 

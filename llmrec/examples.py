@@ -45,6 +45,8 @@ class ExampleRecipe:
     """How the log is split into train, valid and test."""
     people: float = 1.0
     """The share of the people whose rows of train and validation are used."""
+    whole_reviews: bool = False
+    """Learn explanations from whole reviews, where few items have several that could agree; nothing is then checked."""
     wordings: Literal["seen", "unseen", "all"] = "seen"
     """Which templates are used; `unseen` are the wordings held out of training, for zero-shot evaluation."""
     candidates: int = 10
@@ -143,7 +145,8 @@ class ExampleSource:
         train[self.split.rows("train")] = True
         self.train = train
         self.cold = frozenset(self.split.cold.tolist())
-        self.features = self._features(train) if "explanation" in recipe.tasks else Features()
+        agreeing = "explanation" in recipe.tasks and not recipe.whole_reviews
+        self.features = self._features(train) if agreeing else Features()
         low, high = dataset.info.get("rating_scale") or (1, 5)
         self.scale = (f"{low:g}", f"{high:g}")
         self.middle = (low + high) / 2

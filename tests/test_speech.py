@@ -17,6 +17,7 @@ from llmrec.evaluation.evidence import ELSE, FEWEST, PLACEBO, Told, evidence, re
 from llmrec.evaluation.hearing import BY_LABEL, NEEDS, Hearing, number
 from llmrec.evaluation.retrievers import evaluate_indexes
 from llmrec.evaluation.speech import CHANCE, CHECKED, MODEL, WORDS, _named, _names, choosing, explaining, liking, speech
+from llmrec.examples import Asked, ExampleSource
 from llmrec.features import Features, words_of
 from llmrec.metrics import auc
 from llmrec.recommender import Recommender
@@ -200,6 +201,18 @@ def test_yes_and_no_are_told_apart_as_auc_says(hearing: Hearing) -> None:
     assert figure(told, MODEL, "right") == pytest.approx(np.mean((odds > 0) == liked))
     one_kind = liking(hearing, [case for case in asked if case.example.label == "yes"])
     assert "too few" in one_kind["missing"]
+
+
+def test_whole_reviews_are_learnt_where_nobody_has_to_agree(hearing: Hearing) -> None:
+    def answers(source: ExampleSource) -> set[str]:
+        rows = source.rows("train")[:200]
+        asked = Asked("explanation", source.without_hint["explanation"])
+        return {example.answer for _, example in source.made(rows, source.said(rows), "train", asked)}
+
+    kept, whole = answers(hearing.source), answers(hearing.opened.source(hearing.dataset, whole_reviews=True))
+    assert len(kept) == len(whole) == len(FINISHES)
+    assert not [answer for answer in kept if "Monday" in answer], "of it, and no more"
+    assert all(answer.endswith("pleases me. It came on a Monday.") for answer in whole)
 
 
 def test_a_rating_is_the_first_number_within_the_scale() -> None:
