@@ -195,6 +195,7 @@ def main() -> None:
     from llmrec.recommender import Recommender
     from llmrec.retrieval.index import Index
     from llmrec.tuning.run import MANIFEST, REMEDY
+    from llmrec.tuning.telling import mute
 
     parser = arguments(__doc__ or "")
     parser.add_argument("run", type=Path, help="folder of a tuned run")
@@ -217,6 +218,9 @@ def main() -> None:
         )
     split = index.split(dataset)
     opened = Recommender.open(asked.run, index, dataset)
+    silent = mute(opened.ranking.ranker, opened.write)
+    if silent:
+        raise SystemExit(f"{asked.run} cannot be let speak here: {silent}")
     shop = Shop.read(dataset)
     chosen = cases(shop, split, asked.part, QUICK if asked.quick else asked.cases, asked.seed)
     source = opened.source(dataset, tasks={"explanation": 1.0})
