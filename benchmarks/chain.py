@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from record import begun, kept_from
+from record import begun, kept_by
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -27,7 +27,7 @@ def stage(name: str, marker: Path, command: list[str], minutes: dict[str, float]
     kept = marker.parent.parent / f"{name}.minutes"
     made_by = kept.with_suffix(".code")
     if marker.exists():
-        kept_from(json.loads(made_by.read_text()) if made_by.exists() else {f"{name}, kept from before": "unknown"})
+        kept_by(made_by, name)
     else:
         print(f"{name}: {' '.join(command[1:])}", file=sys.stderr)
         began = time.perf_counter()

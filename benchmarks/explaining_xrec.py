@@ -14,7 +14,7 @@ import json
 import sys
 from pathlib import Path
 
-from chain import LLMREC, SFT, stage
+from chain import LLMREC, SFT, as_figures, stage
 from record import arguments, record
 
 PACKAGES = ("torch", "transformers", "trl", "numpy")
@@ -56,9 +56,8 @@ def main() -> None:
     told = next(task for task in heard["tasks"] if task["task"] == "explanation")
     figures["cases"] = told["cases"]
     for row in told["rows"]:
-        name = row["name"].replace("'", "").replace(",", "").replace(" ", "_")
-        for figure, value in row["figures"].items():
-            figures[f"{name}_{figure.lower().replace(' ', '_')}"] = value["mean"]
+        means = {figure.lower().replace(" ", "_"): value["mean"] for figure, value in row["figures"].items()}
+        figures |= as_figures({row["name"].replace("'", ""): means})
     for name, value in figures.items():
         print(f"  {name:60}{value:>12,.4f}")
     record("explaining_xrec", figures, {}, seed=asked.seed, packages=PACKAGES, file=asked.json)

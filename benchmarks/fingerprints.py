@@ -27,7 +27,12 @@ WRITERS = ("benchmarks/record.py", "benchmarks/fingerprints.py")
 """What only writes results down."""
 BESIDE = {"chain": ("prompts",), "serving": ("serve", "prompts")}
 """Folders without modules that whoever imports one of these reads."""
-CHAIN, SERVING = "chain", "serving"
+RUN = {
+    "chain": COMMANDS,
+    "serving": ("llmrec.gateway.server", "llmrec.engines.vllm"),
+    "suites": ("llmrec.compare.command",),
+}
+"""What is started as a command by whoever imports one of these, or is one."""
 NAMED = re.compile(r"\b(?:data_builders/\w+\.py|train/[\w.-]+\.yaml)\b")
 """What benchmarks and the chain call by its path."""
 
@@ -45,8 +50,7 @@ def sources(program: Path) -> dict[str, str]:
         found[name] = path
         folders |= set(BESIDE.get(path.stem, ()))
         names = _imports(path) if path.suffix == ".py" else frozenset()
-        names |= set(COMMANDS) if path.stem == CHAIN else set()
-        names |= {"llmrec.gateway.server", "llmrec.engines.vllm"} if path.stem == SERVING else set()
+        names |= set(RUN.get(path.stem, ()))
         if name.startswith(("benchmarks/", "llmrec/chain/")):
             called = [ROOT / told for told in NAMED.findall(path.read_text(encoding="utf-8"))]
             left += [there for there in called if there.is_file()]

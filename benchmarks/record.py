@@ -81,6 +81,11 @@ def kept_from(code: Mapping[str, str]) -> None:
     BEGUN.setdefault("kept", {}).update({name: told for name, told in code.items() if own.get(name) != told})
 
 
+def kept_by(file: Path, name: str) -> None:
+    """The same by the file beside a stage; one that was kept before such files were written is not known."""
+    kept_from(json.loads(file.read_text()) if file.exists() else {f"{name}, kept from before": "unknown"})
+
+
 def begun() -> dict[str, str]:
     """The code of the program that runs."""
     found: dict[str, str] = BEGUN.get("code", {})

@@ -11,26 +11,25 @@ examples:
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chain import LLMREC
-from record import also, arguments, begun, kept_from, record
+from chain import LLMREC, ROOT, as_figures
+from record import also, arguments, begun, kept_by, record
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+from llmrec.chain.stages import Stage
+
 PACKAGES = ("torch", "transformers", "peft", "trl", "numpy")
 SUITES = ROOT / "train" / "suites"
 
 
 def figures_of(content: Mapping[str, Any]) -> dict[str, float]:
     """What a suite found as one figure each, by the names of its cells."""
-    figures: dict[str, float] = {}
+    cells: dict[str, dict[str, float]] = {}
     for one in content["found"]:
-        told = {
+        told = cells[one["name"].lower()] = {
             "ndcg@10": one["interval"]["mean"],
             "ndcg@10_low": one["interval"]["low"],
             "ndcg@10_high": one["interval"]["high"],
@@ -42,21 +41,17 @@ def figures_of(content: Mapping[str, Any]) -> dict[str, float]:
             told |= {"minus": one["gap"]["mean"], "p": one["corrected"]}
         if one["deviation"] is not None:
             told["deviation"] = one["deviation"]
-        name = one["name"].lower().replace(" ", "_")
-        figures |= {f"{name}_{figure}": value for figure, value in told.items()}
-        beside = {system.replace(" ", "_"): mean for system, mean in one["beside"].items() if mean is not None}
-        figures |= {f"{name}_beside_{system}_ndcg@10": mean for system, mean in beside.items()}
-    return figures
+        beside = {system: {"ndcg@10": mean} for system, mean in one["beside"].items() if mean is not None}
+        told |= as_figures(beside, "beside_")
+    return as_figures(cells)
 
 
-def note_code(made: Sequence[Path]) -> None:
+def note_code(stages: Sequence[Stage]) -> None:
     """Keep beside each stage by what code it is made, and count what made those that are there already."""
-    for folder in (path.parent for path in made):
-        file = folder.with_suffix(".code")
-        if all(path.exists() for path in made if path.parent == folder):
-            kept_from(
-                json.loads(file.read_text()) if file.exists() else {f"{folder.name}, kept from before": "unknown"}
-            )
+    for one in stages:
+        file = one.made.parent.with_suffix(".code")
+        if one.made.exists():
+            kept_by(file, one.name)
         else:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(begun()))
@@ -64,7 +59,7 @@ def note_code(made: Sequence[Path]) -> None:
 
 def main() -> None:
     from llmrec.artifact import read_json
-    from llmrec.compare.suite import distinct, plan, read_suite
+    from llmrec.compare.suite import distinct, name_of, plan, read_suite
 
     parser = arguments(__doc__ or "")
     parser.add_argument(
@@ -77,22 +72,18 @@ def main() -> None:
     asked = parser.parse_args()
     file = SUITES / f"{asked.suite}.yaml"
     suite = read_suite(file)
-    recipes = {cell.recipe or "train/starter.yaml" for cell in suite.cells.values()}
-    recipes |= {
-        told for cell in suite.cells.values() for told in (cell.tower or "train/tower.yaml", cell.captions) if told
-    }
-    also(file, *(ROOT / recipe for recipe in recipes))
-    told = replace(suite, dataset=asked.dataset) if asked.dataset else suite
-    planned = plan(told, asked.work.absolute(), quick=asked.quick, only=frozenset(asked.only), seeds=asked.seeds)
-    note_code([stage.made for stage in distinct(planned)])
+    suite = replace(suite, dataset=asked.dataset) if asked.dataset else suite
+    planned = plan(suite, asked.work.absolute(), quick=asked.quick, only=frozenset(asked.only), seeds=asked.seeds)
+    stages = distinct(planned)
+    also(file, *(ROOT / word for one in stages for word in one.command if word.endswith(".yaml")))
+    note_code(stages)
     words = [*LLMREC, "compare", str(file), "--work", str(asked.work)]
     for option, values in (("--seed", asked.seeds), ("--only", asked.only)):
         words += [word for value in values for word in (option, str(value))]
     words += ["--dataset", str(asked.dataset)] if asked.dataset else []
     words += ["--quick"] if asked.quick else []
     subprocess.run(words, check=True)
-    beside = "-quick" if asked.quick else f"-{asked.dataset.absolute().name}" if asked.dataset else ""
-    found = asked.work / f"{asked.suite}{beside}"
+    found = asked.work / name_of(file, asked.dataset, quick=asked.quick)
     content = read_json(found, "compare.json", kind="what a suite found", remedy="Run the suite again")
     kept = {
         name: content[name]

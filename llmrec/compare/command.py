@@ -48,7 +48,7 @@ def compare(
     from llmrec.chain.view import clock, run_before
     from llmrec.compare.page import page
     from llmrec.compare.results import reading, results
-    from llmrec.compare.suite import distinct, plan, read_suite
+    from llmrec.compare.suite import distinct, name_of, plan, read_suite
 
     require_checkout()
     asked = read_suite(suite)
@@ -67,7 +67,7 @@ def compare(
     with alone(work):
         found = results(asked, planned, run_before(console, stages, work))
         content = _content(asked, suite, planned, found, reading(found), quick=quick)
-        out = work / f"{suite.stem}{'-quick' if quick else f'-{dataset.absolute().name}' if dataset else ''}"
+        out = work / name_of(suite, dataset, quick=quick)
         out.mkdir(exist_ok=True)
         write_json(out / "compare.json", content)
         (out / "compare.html").write_text(page(content, found), encoding="utf-8")

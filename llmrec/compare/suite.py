@@ -117,6 +117,11 @@ def read_suite(path: Path) -> Suite:
     return load_config(Suite, path)
 
 
+def name_of(path: Path, dataset: Path | None, *, quick: bool) -> str:
+    """The folder of what a suite found, beside those of the same suite asked otherwise."""
+    return f"{path.stem}{'-quick' if quick else f'-{dataset.absolute().name}' if dataset else ''}"
+
+
 def plan(
     suite: Suite, work: Path, *, quick: bool = False, only: frozenset[str] = frozenset(), seeds: Sequence[int] = ()
 ) -> list[Planned]:

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmrec.artifact import read_json
+from llmrec.dataset import Dataset
+from llmrec.errors import InputError
 from llmrec.progress import Progress
 from llmrec.retrieval.content import Floats
 from llmrec.retrieval.encoder import Encoder
 from llmrec.retrieval.encoder_files import adopt
+from llmrec.splits import rows_told, same_rows
 
 FOLDER = "encoders"
+TOWER = "manifest.json"  # in an encoder that `llmrec pretrain` made
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,24 @@ class PictureEncoder:
         """Where pictures lie that fit a query in words; zeros where it is empty."""
         found: Floats = self.encoder.texts([query])[0]
         return found
+
+
+def check_rows(names: Sequence[str | None], dataset: Dataset, recipe: Mapping[str, Any]) -> None:
+    """Refuse a tower that learnt from rows of this log by which an index of the recipe is to be measured."""
+    for name in names:
+        if not name or not (Path(name) / TOWER).is_file():
+            continue
+        told = read_json(Path(name), TOWER, kind="an encoder", remedy="Take another folder")
+        learnt = told.get("recipe") or {}
+        if told.get("stage") != "tower" or told["dataset"]["fingerprint"] != dataset.fingerprint:
+            continue
+        if not same_rows(learnt, recipe):
+            wanted = rows_told(recipe)
+            raise InputError(
+                f"{name} learnt from the rows of {rows_told(learnt)}, and the index is to learn from those of "
+                f"{wanted}: it would know what the index is measured by. Pretrain it so as well: "
+                f"llmrec pretrain {dataset.folder} --out FOLDER {wanted}"
+            )
 
 
 def adopted(

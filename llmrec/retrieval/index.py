@@ -43,12 +43,11 @@ from llmrec.retrieval.sasrec import SasRec, SasRecRecipe
 from llmrec.retrieval.sights import Sights
 from llmrec.retrieval.store import PATIENCE, Hits, ItemStore
 from llmrec.retrieval.words import Words, texts_of
-from llmrec.splits import Split, everything, rows_told, same_rows, split_by_name
+from llmrec.splits import Split, everything, split_by_name
 
 log = logging.getLogger(__name__)
 
 MARKER = "index.json"
-TOWER = "manifest.json"  # in an encoder that `llmrec pretrain` made
 VERSION = 2
 HOLDS = ("items.parquet", "retrievers.safetensors", "words.json", "store", graphs.FOLDER, encoders.FOLDER)
 PARTS = ("neighbours", "sasrec", "text", "pictures")
@@ -310,7 +309,7 @@ def make_index(
     recipe = recipe or IndexRecipe()
     recipe = replace(recipe, sasrec=replace(recipe.sasrec, seed=recipe.seed))
     device = device_for(device)
-    _check_towers(recipe, dataset)
+    encoders.check_rows((recipe.text_encoder, recipe.picture_encoder), dataset, asdict(recipe))
     split = split_by_name(dataset.log, recipe.split, clock=dataset.clock, people=recipe.people)
     items = dataset.items.collect()
     with staged(out, marker=MARKER, holds=HOLDS, overwrite=overwrite) as folder:
@@ -347,23 +346,6 @@ def make_index(
         }
         write_json(folder / MARKER, info)
     return Index.open(out)
-
-
-def _check_towers(recipe: IndexRecipe, dataset: Dataset) -> None:
-    """Refuse a tower that learnt from rows of this log by which the index is to be measured."""
-    for encoder in (recipe.text_encoder, recipe.picture_encoder):
-        if not encoder or not (Path(encoder) / TOWER).is_file():
-            continue
-        told = read_json(Path(encoder), TOWER, kind="an encoder", remedy="Take another folder")
-        learnt = told.get("recipe") or {}
-        if told.get("stage") != "tower" or told["dataset"]["fingerprint"] != dataset.fingerprint:
-            continue
-        if not same_rows(learnt, asdict(recipe)):
-            raise InputError(
-                f"{encoder} learnt from the rows of {rows_told(learnt)}, and the index is to learn from those of "
-                f"{rows_told(asdict(recipe))}: it would know what the index is measured by. Pretrain it so as well: "
-                f"llmrec pretrain {dataset.folder} --out FOLDER {rows_told(asdict(recipe))}"
-            )
 
 
 def _content(

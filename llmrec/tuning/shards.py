@@ -18,7 +18,7 @@ from llmrec.modeling.ranker import Ranker
 from llmrec.tuning.recipe import TuningRecipe
 
 
-def asked_for() -> bool:
+def shards_asked_for() -> bool:
     """Whether accelerate was started with a configuration that lays weights in shards."""
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
@@ -46,7 +46,7 @@ def shard_on_any_device() -> None:
     from accelerate.utils import DistributedType
 
     together = PartialState()
-    if asked_for() and together.distributed_type is DistributedType.MULTI_CPU:
+    if shards_asked_for() and together.distributed_type is DistributedType.MULTI_CPU:
         together._shared_state["distributed_type"] = DistributedType.MULTI_GPU
 
 

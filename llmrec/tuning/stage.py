@@ -45,8 +45,7 @@ from llmrec.tuning.run import (
     save_weights,
 )
 from llmrec.tuning.settings import check_settings
-from llmrec.tuning.shards import asked_for as shards_asked_for
-from llmrec.tuning.shards import check_shards
+from llmrec.tuning.shards import check_shards, shards_asked_for
 from llmrec.tuning.warm import warm_up
 
 log = logging.getLogger(__name__)
