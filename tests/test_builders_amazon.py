@@ -315,6 +315,8 @@ class Shelf(http.server.BaseHTTPRequestHandler):
             kind.most_at_once = max(kind.most_at_once, kind.at_once)
             times = kind.asked.count(self.path)
         time.sleep(0.01)
+        with kind.lock:  # before the answer: whoever has it may ask again while this thread is still at its end
+            kind.at_once -= 1
         if self.path.startswith("/good"):
             self._answer(200, picture(len(self.path)))
         elif self.path == "/later":
@@ -336,8 +338,6 @@ class Shelf(http.server.BaseHTTPRequestHandler):
             self.wfile.write(picture(1))
         else:
             self._answer(404, b"")
-        with kind.lock:
-            kind.at_once -= 1
 
     def _answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -355,7 +355,7 @@ class Shelf(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[str]:
     Shelf.asked.clear()
-    Shelf.most_at_once = 0
+    Shelf.at_once = Shelf.most_at_once = 0
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shelf) as shelf:
         thread = threading.Thread(target=shelf.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
