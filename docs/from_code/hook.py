@@ -16,7 +16,8 @@ from mkdocs.structure.pages import Page
 
 DOCS = Path(__file__).parents[1]
 ROOT = DOCS.parent
-sys.path[:0] = [str(DOCS), str(ROOT), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(DOCS), str(ROOT)]
+sys.path.append(str(ROOT / "benchmarks"))  # last: a builder of the same name goes first
 
 from from_code import commands, errors, recipes, results, routes, wordings  # noqa: E402
 

@@ -27,7 +27,7 @@ WHOLE = Scale(
     epochs=40,
     looks=60_000,
     reads=120_000,
-    tuning=("talks.count=120",),
+    tuning=("talks.count=400",),
     merging=("--people", "400"),
     evaluation=("--limit", "200"),
 )
