@@ -20,12 +20,11 @@ class TorchvisionFinder(importlib.abc.MetaPathFinder):
             return None
         sys.meta_path.remove(self)
         import torch
+        from torch import library
 
         for name in ("nms", "qnms"):
             if not hasattr(torch.ops.torchvision, name):
-                torch.library.define(
-                    f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-                )
+                library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         return importlib.machinery.PathFinder.find_spec(fullname, path)
 
 
