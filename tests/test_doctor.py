@@ -269,7 +269,8 @@ def by_name(free: float, **facts: Any) -> dict[str, Fit]:
 def test_recipes_are_judged_by_what_they_need() -> None:
     laptop = by_name(8.0)
     assert laptop["starter"].verdict == "fits"
-    assert laptop["starter"].time == "minutes"
+    assert laptop["starter"].time == "about half an hour"
+    assert by_name(8.0, computes_in="bfloat16", speed={"bfloat16": 800.0})["starter"].time == "minutes"
     assert laptop["llava-7b-qlora"].verdict == "needs a GPU"
     assert best(list(laptop.values())) == laptop["starter"]
     assert by_name(1.0)["starter"].verdict == "too large"
