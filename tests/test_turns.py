@@ -11,8 +11,9 @@ from shops import shop
 from teahouse import ROWS, teahouse
 
 from llmrec.cleaning import clean
+from llmrec.gateway.asked import Asked
 from llmrec.gateway.names import Names
-from llmrec.gateway.turns import Asked, understand
+from llmrec.gateway.turns import understand
 from llmrec.retrieval.index import Index, IndexRecipe, make_index
 
 TITLES = {row[0]: row[1] for row in ROWS}

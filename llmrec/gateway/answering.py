@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from llmrec.cleaning import clean
 from llmrec.engines.engine import EngineDown, EngineRefused
+from llmrec.gateway.asked import Asked
 from llmrec.gateway.book import Entry
 from llmrec.gateway.desk import Desk, Place, Ranked, Wanted
 from llmrec.gateway.people import Known
-from llmrec.gateway.turns import Asked
 
 SHOWN, MOST = 5, 20  # items of an answer in words, unless a number is asked for
 VOICE = "as somebody with this taste might put it"

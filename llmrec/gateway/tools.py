@@ -5,8 +5,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llmrec.gateway.asked import Asked
 from llmrec.gateway.faults import Refusal
-from llmrec.gateway.turns import Asked
 
 KNOWN = ("recommend", "search_items", "explain_item")
 PREFERRED: Mapping[str, Sequence[str]] = {
