@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "llmrec"
 # From the top: a module may import what stands on its own line or below. A new module gets its place here.
 LINES = (
     {"__main__"},
-    {"cli", "cli_tools", "sft"},
+    {"cli", "sft"},
     {"demo", "compare"},
     {"chain"},
     {"gateway"},

@@ -1,210 +1,16 @@
-"""The `llmrec` command: each stage of the pipeline is a subcommand that reads folders and writes one."""
+"""The commands that make and measure: an index, a tower, a report, a model."""
 
-import logging
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from llmrec import __version__
-from llmrec.cli_tools import tools
-from llmrec.compare.command import EPILOG as OF_COMPARE
-from llmrec.compare.command import compare
-from llmrec.demo.command import EPILOG, demo
-from llmrec.errors import DatasetError, InputError, LlmrecError
+from llmrec.cli.options import DatasetFolder, Overwrite, settings_of
 
-app = typer.Typer(
-    name="llmrec",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-keys = typer.Typer(no_args_is_help=True, help="Make, list and remove the keys that open the gateway.")
-app.add_typer(keys, name="keys")
-app.add_typer(tools)
-
-DatasetFolder = Annotated[
-    Path, typer.Argument(help="A dataset folder, made by a script in data_builders/.", show_default=False)
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a result that llmrec made earlier.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+commands = typer.Typer()
 
 
-def main() -> None:
-    """Run the command line; errors that llmrec foresees become one message and an exit code."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    try:
-        app()
-    except InputError as error:
-        _fail(error, 2)
-    except LlmrecError as error:
-        _fail(error, 1)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-
-
-@app.callback(invoke_without_command=True)
-def llmrec(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    """Turn a catalogue and an interaction log into a multimodal language model that ranks and explains.
-
-    See all of it at once:  llmrec demo
-    Or start with a dataset:  python data_builders/atelier.py --out work/atelier
-    """
-    if version:
-        typer.echo(f"llmrec {__version__}")
-        raise typer.Exit
-
-
-@app.command(epilog="Example:  llmrec validate work/atelier")
-def validate(dataset: DatasetFolder, json: AsJson = False) -> None:
-    """Check a whole dataset folder: every error with its file, its rows and what to do. Exit code 2 if there is one."""
-    from llmrec import tables
-    from llmrec.dataset import validate as check
-    from llmrec.progress import shown_progress
-
-    with shown_progress() as progress:
-        opened, problems = check(dataset, progress)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if json:
-        tables.print_json({"dataset": opened.info, "problems": [vars(problem) for problem in problems]})
-    else:
-        tables.print_dataset(opened.info)
-        for problem in problems:
-            tables.say(f"[{'red' if problem.severity == 'error' else 'yellow'}]{problem.severity}[/]", str(problem))
-        if not errors:
-            tables.say("[green]valid[/]", f"{opened.fingerprint}")
-            typer.echo(f"Next: llmrec audit {dataset}")
-    if errors:
-        raise typer.Exit(2)
-
-
-@app.command(epilog="Example:  llmrec audit work/atelier --split temporal")
-def audit(
-    dataset: DatasetFolder,
-    split: Annotated[
-        str, typer.Option(help="Split to look into: leave-one-out, temporal or cold-items.")
-    ] = "leave-one-out",
-    pictures: Annotated[bool, typer.Option(help="Look for near-duplicate pictures.")] = True,
-    json: AsJson = False,
-) -> None:
-    """Look for leaks and faults that would make later figures wrong. Exit code 1 if there is one."""
-    from llmrec import tables
-    from llmrec.audit import audit as look
-    from llmrec.dataset import Dataset
-    from llmrec.progress import shown_progress
-
-    opened = Dataset.open(dataset)
-    with shown_progress() as progress:
-        found = look(opened, split=split, pictures=pictures, progress=progress)
-    if json:
-        tables.print_json(found.as_dict())
-    else:
-        tables.print_audit(opened.name, found)
-    if found.failed:
-        raise typer.Exit(1)
-
-
-def _settings_of(module: str, recipe: str) -> Any:
-    """The option that prints the settings of a recipe with their help and defaults, and stops."""
-
-    def list_settings(wanted: bool) -> None:
-        if not wanted:
-            return
-        from importlib import import_module
-
-        from llmrec.config import settings_text
-
-        typer.echo(settings_text(getattr(import_module(module), recipe)))
-        raise typer.Exit
-
-    return typer.Option("--settings", help="List the settings and stop.", is_eager=True, callback=list_settings)
-
-
-@app.command(
-    epilog="Examples:  llmrec examples work/atelier --out work/examples\n\n"
-    "llmrec examples work/shop work/films --weight 2 --weight 1 --out work/both history=10 'tasks={sequential: 1}'"
-)
-def examples(
-    datasets: Annotated[
-        list[str], typer.Argument(help="Dataset folders, then key=value settings of the recipe.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option(help="The folder to write.", show_default=False)],
-    prompts: Annotated[Path, typer.Option(help="The folder of prompt templates.")] = Path("prompts"),
-    recipe: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
-    tokenizer: Annotated[str, typer.Option(help="A model folder, a hub name, or 'starter'.")] = "starter",
-    weight: Annotated[list[float] | None, typer.Option(help="Share of each dataset, in their order.")] = None,
-    part: Annotated[list[str] | None, typer.Option(help="train, valid or test; all three by default.")] = None,
-    overwrite: Overwrite = False,
-    settings: Annotated[bool, _settings_of("llmrec.examples", "ExampleRecipe")] = False,
-) -> None:
-    """Make instruction examples: conversations with pictures, as Arrow that TRL's SFTTrainer takes as it is."""
-    from llmrec import tables
-    from llmrec.config import load_config
-    from llmrec.dataset import Dataset
-    from llmrec.example_files import write_examples
-    from llmrec.examples import ExampleRecipe
-    from llmrec.progress import shown_progress
-    from llmrec.prompts import Prompts
-    from llmrec.splits import PARTS
-    from llmrec.tokens import TokenMeter, load_tokenizer
-
-    del settings  # its callback has listed them and stopped
-    chosen = load_config(ExampleRecipe, recipe, [word for word in datasets if "=" in word])
-    opened = [Dataset.open(word) for word in datasets if "=" not in word]
-    if not opened:
-        raise InputError("No dataset was given. Example: llmrec examples work/atelier --out work/examples")
-    weights = weight or [1.0] * len(opened)
-    if len(weights) != len(opened):
-        raise InputError(
-            f"{len(weights)} weights were given for {len(opened)} datasets. Give one --weight a dataset, or none"
-        )
-    wrong = [name for name in part or () if name not in PARTS]
-    if wrong:
-        raise InputError(f"--part {wrong[0]} is not a part. The parts are {', '.join(PARTS)}")
-    with shown_progress() as progress:
-        info = write_examples(
-            out,
-            list(zip(opened, weights, strict=True)),
-            Prompts.load(prompts),
-            TokenMeter(load_tokenizer(tokenizer), chosen.picture_tokens),
-            chosen,
-            tokenizer_name=tokenizer,
-            parts=[name for name in PARTS if not part or name in part],
-            overwrite=overwrite,
-            progress=progress,
-        )
-    tables.print_examples(info)
-    typer.echo(f"Look at them:  llmrec preview {out} --out {out.parent / 'preview.html'}")
-
-
-@app.command(epilog="Example:  llmrec preview work/examples --out work/preview.html --count 40")
-def preview(
-    examples: Annotated[
-        Path, typer.Argument(help="A folder of examples, made by `llmrec examples`.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("preview.html"),
-    part: Annotated[str, typer.Option(help="train, valid or test.")] = "train",
-    count: Annotated[int, typer.Option(help="How many examples to show, evenly over the tasks.", min=1, max=500)] = 32,
-    seed: Annotated[int, typer.Option(help="Which examples are drawn.")] = 0,
-) -> None:
-    """Write a page that shows examples as the model will read them, pictures in place, with the tokens of each part."""
-    from llmrec.preview import write_preview
-    from llmrec.progress import shown_progress
-
-    with shown_progress() as progress:
-        shown = write_preview(examples, out, part=part, count=count, seed=seed, progress=progress)
-    typer.echo(f"{shown} examples are on the page {out}")
-
-
-@app.command(
+@commands.command(
     epilog="Examples:  llmrec index work/atelier --out work/index\n\n"
     "llmrec index work/shop --out work/index split=temporal sasrec.width=128 'parts=\\[neighbours, text]'\n\n"
     "llmrec index work/shop --out work/live refit=true\n\n"
@@ -216,7 +22,7 @@ def index(
     settings: Annotated[list[str] | None, typer.Argument(help="key=value settings of the recipe.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="A YAML file with settings.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto for cuda where there is one.")] = "auto",
-    list_settings: Annotated[bool, _settings_of("llmrec.retrieval.index", "IndexRecipe")] = False,
+    list_settings: Annotated[bool, settings_of("llmrec.retrieval.index", "IndexRecipe")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit the retrievers on a dataset and write the index that finds candidates."""
@@ -247,7 +53,7 @@ def _stage_settings(context: typer.Context, parameter: typer.CallbackParam, valu
     return value
 
 
-@app.command(
+@commands.command(
     epilog="Examples:  llmrec pretrain work/atelier --out work/tower --recipe train/tower.yaml\n\n"
     "llmrec pretrain work/shop --out work/tower epochs=20 shape.image_size=144 shape.patch_size=48\n\n"
     "llmrec pretrain work/atelier --out work/captioned --recipe train/captions.yaml model=work/starter"
@@ -301,7 +107,7 @@ def pretrain(
         typer.echo(f"Its vectors in an index:  llmrec index {dataset} --out {index} picture_encoder={out}")
 
 
-@app.command(
+@commands.command(
     epilog="Examples:  llmrec evaluate work/index --out work/report\n\n"
     "llmrec evaluate work/index work/index-1 work/index-2 --out work/report-seeds\n\n"
     "llmrec evaluate work/index --out work/report-sampled --sampled\n\n"
@@ -374,7 +180,7 @@ def evaluate(
     typer.echo(f"Look at it: {out / 'report.html'}")
 
 
-@app.command(
+@commands.command(
     epilog="Examples:  llmrec merge work/run --out work/model\n\n"
     "llmrec merge work/run --out work/model --spare 5000 --overwrite"
 )
@@ -436,7 +242,7 @@ def merge(
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example:  llmrec assemble --tower work/tower --language starter --out work/starter")
+@commands.command(epilog="Example:  llmrec assemble --tower work/tower --language starter --out work/starter")
 def assemble(
     out: Annotated[Path, typer.Option(help="The model folder to write.", show_default=False)],
     tower: Annotated[
@@ -475,7 +281,7 @@ def assemble(
     typer.echo(f"{out}: {size:,.1f} million parameters, {made['visual_tokens']} visual tokens a picture")
 
 
-@app.command(
+@commands.command(
     epilog="Examples:  llmrec refresh work/model work/spring-catalogue --index work/index\n\n"
     "llmrec refresh work/model work/spring-catalogue --index work/index --remove"
 )
@@ -501,109 +307,3 @@ def refresh(
         done = give(model, Dataset.open(catalogue), opened, remove=remove, progress=progress)
     typer.echo(f"{model}: {done.changed:,} items anew, {done.added:,} added, {done.removed:,} removed")
     typer.echo(f"{done.free:,} rows are left for items to come")
-
-
-KeysFile = Annotated[Path, typer.Argument(help="The file of keys, in YAML or JSON.", show_default=False)]
-
-
-@keys.command(
-    "add",
-    epilog="Examples:  llmrec keys add keys.yaml --name shop --role read --rate 600\n\n"
-    "llmrec keys add keys.yaml --name till --role read --role events --people shop1/",
-)
-def add_key(
-    file: KeysFile,
-    name: Annotated[str, typer.Option(help="What the key is called in the file and in logs.", show_default=False)],
-    role: Annotated[
-        list[str],
-        typer.Option(
-            help="read (ask), events (tell what people do) or admin (everything); give it again for several.",
-            show_default=False,
-        ),
-    ],
-    people: Annotated[
-        str | None, typer.Option(help="Only people whose id begins so, as in shop1/.", show_default=False)
-    ] = None,
-    rate: Annotated[int | None, typer.Option(help="Requests a minute.", show_default=False)] = None,
-) -> None:
-    """Make a key and print it, this one time. The file keeps only what it hashes to; a running server takes it up."""
-    from llmrec.gateway import access
-
-    typer.echo(access.add_key(file, name, role, people=people, rate=rate))
-    typer.echo(f"Keep it: it is not shown again, and {file} cannot tell it", err=True)
-
-
-@keys.command("list", epilog="Example:  llmrec keys list keys.yaml")
-def list_keys(file: KeysFile, json: AsJson = False) -> None:
-    """Show the names of the keys and what they may do."""
-    from llmrec import tables
-    from llmrec.gateway.access import read_keys
-
-    known = {
-        name: {"roles": list(entry.roles), "people": entry.people, "rate": entry.rate}
-        for name, entry in read_keys(file).items()
-    }
-    if json:
-        tables.print_json(known)
-    else:
-        tables.print_keys(known)
-
-
-@keys.command("remove", epilog="Example:  llmrec keys remove keys.yaml shop")
-def remove_key(
-    file: KeysFile, name: Annotated[str, typer.Argument(help="The key's name.", show_default=False)]
-) -> None:
-    """Take a key out of the file: a running server refuses it a second later."""
-    from llmrec.gateway import access
-
-    access.remove_key(file, name)
-    typer.echo(f"{file}: {name} opens nothing any more")
-
-
-@app.command(
-    epilog="Examples:  llmrec serve work/model --index work/index\n\n"
-    "llmrec serve work/model --index work/index port=8000 keys=keys.yaml host=0.0.0.0\n\n"
-    "llmrec serve work/model --index work/index engine=local\n\n"
-    "llmrec serve work/model --index work/index engine_url=http://127.0.0.1:8001"
-)
-def serve(
-    model: Annotated[list[str], typer.Argument(help="A merged model, then key=value settings.", show_default=False)],
-    index: Annotated[Path, typer.Option(help="The index to find candidates in.", show_default=False)],
-    recipe: Annotated[
-        Path | None,
-        typer.Option(help="A YAML file with settings; serve/gateway.yaml where you stand, if it is there."),
-    ] = None,
-    vllm: Annotated[
-        Path | None,
-        typer.Option(help="A YAML file with vLLM's own options; serve/vllm.yaml where you stand, if it is there."),
-    ] = None,
-    settings: Annotated[bool, _settings_of("llmrec.gateway.settings", "ServeRecipe")] = False,
-) -> None:
-    """Serve a merged model: an OpenAI-compatible endpoint that knows people, items and why.
-
-    Starts vLLM and watches it, or computes in this process where vLLM is not installed. Ready when it says so.
-    """
-    from llmrec.config import load_config
-    from llmrec.gateway.server import log_as_json
-    from llmrec.gateway.server import serve as run
-    from llmrec.gateway.settings import ServeRecipe, with_vllm
-
-    del settings  # its callback has listed them and stopped
-    usual, theirs = Path("serve/gateway.yaml"), Path("serve/vllm.yaml")
-    chosen = load_config(ServeRecipe, recipe or (usual if usual.is_file() else None), model[1:])
-    chosen = with_vllm(chosen, vllm or (theirs if theirs.is_file() else None))
-    log_as_json()
-    run(Path(model[0]), index, chosen, told=typer.echo)
-
-
-app.command(epilog=OF_COMPARE)(compare)
-app.command(epilog=EPILOG)(demo)
-
-
-def _fail(error: LlmrecError, code: int) -> None:
-    typer.echo(f"error: {error}", err=True)
-    if isinstance(error, DatasetError):
-        warnings = sum(problem.severity == "warning" for problem in error.problems)
-        if warnings:
-            typer.echo(f"({warnings} warnings besides)", err=True)
-    sys.exit(code)

@@ -1,4 +1,4 @@
-"""The commands beside the pipeline: a look at the machine, and a talk in the terminal."""
+"""The commands beside the pipeline: suites, the demonstration, a look at the machine, and a talk in the terminal."""
 
 import os
 import sys
@@ -8,12 +8,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from llmrec.compare.command import EPILOG as OF_COMPARE
+from llmrec.compare.command import compare
+from llmrec.demo.command import EPILOG, demo
 from llmrec.errors import InputError
 
-tools = typer.Typer()
+commands = typer.Typer()
+commands.command(epilog=OF_COMPARE)(compare)
+commands.command(epilog=EPILOG)(demo)
 
 
-@tools.command(
+@commands.command(
     epilog="Examples:  llmrec doctor\n\nllmrec doctor --quick\n\nllmrec doctor --work /data/work --json > doctor.json"
 )
 def doctor(
@@ -46,7 +51,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-@tools.command(
+@commands.command(
     epilog="Examples:  llmrec chat --user u22jmku8f\n\n"
     "llmrec chat work/model --index work/index\n\n"
     "llmrec chat --say 'A teapot under 40, please' | head -3\n\n"
