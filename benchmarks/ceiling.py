@@ -29,7 +29,17 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "data_builders"))
 from atelier import SIZES
 from drawn import oracle
 from drawn.catalogue import ATTRIBUTES, DAY, DAYS_OPEN, DRAWN, OPENING, SILHOUETTES, VALUES, Catalogue
-from drawn.choices import AGAIN, BEST_MATCH, COMPANION, RATING_NOISE, SHARES, TASTE, WORST_MATCH, companions
+from drawn.choices import (
+    AGAIN,
+    BEST_MATCH,
+    COMPANION,
+    RATING_NOISE,
+    SHARES,
+    TASTE,
+    WORST_MATCH,
+    companions,
+    taste_weights,
+)
 from drawn.people import DRIFT_BETWEEN, DRIFTING, DRIFTS, LIKING, TOGETHER, TRIM_LOVERS, tastes
 from drawn.world import World, draw_world
 
@@ -137,7 +147,7 @@ class Shop:
         """How much more readily each piece is taken for its value of one attribute: items x particles."""
         if not self.sight and name in DRAWN:
             factors = np.concatenate([factors, (self.of_kind[name] @ factors).astype(factors.dtype)])
-        return factors[self.places[name][items]]
+        return np.asarray(factors[self.places[name][items]])
 
     def weights(self, liked: Liked) -> np.ndarray:
         """How readily each piece is taken by whoever likes this: items x particles."""
@@ -211,9 +221,9 @@ def strong_ways(shop: Shop) -> Strong:
         for group, table in tastes(name):
             usual[group, 0] += (LIKING[name] - 1) * table.mean(axis=0) * (TRIM_LOVERS if name == "trim" else 1.0)
         weights *= shop.factor(name, usual)
-    before, after, drift, prior = (np.array(column) for column in zip(*courses, strict=True))
+    before, after, drifts, prior = map(np.array, zip(*courses, strict=True))
     running = np.cumsum(weights, axis=0, dtype=np.float64).astype(np.float32)
-    return Strong(liked, weights, running, before, after, drift, prior)
+    return Strong(liked, weights, running, before, after, drifts, prior)
 
 
 @dataclass(frozen=True)
@@ -245,7 +255,7 @@ def rating_chances(match: np.ndarray, ratings: np.ndarray, deviation: float, shi
     given = ratings[:, None]
     upper = np.where(given >= 5, 1.0, ndtr((given + 0.5 - middle) / deviation))
     lower = np.where(given <= 1, 0.0, ndtr((given - 0.5 - middle) / deviation))
-    return np.maximum(upper - lower, TINY)
+    return np.asarray(np.maximum(upper - lower, TINY))
 
 
 def matches(catalogue: Catalogue, liked: Liked, items: np.ndarray) -> np.ndarray:
@@ -441,7 +451,7 @@ def log_ratings(shop: Shop, some: Particles, person: Person) -> np.ndarray:
         np.log(rating_chances(match, person.ratings, RATING_NOISE, GENEROSITY * node)).sum(axis=0) + np.log(share)
         for node, share in zip(NODES, NODE_SHARES, strict=True)
     ]
-    return np.logaddexp.reduce(each, axis=0)
+    return np.asarray(np.logaddexp.reduce(each, axis=0))
 
 
 def moments_to_come(shop: Shop, person: Person) -> np.ndarray:
@@ -475,7 +485,7 @@ def next_chances(
     else:
         taste += companion
     left = there.astype(np.float32) @ weights
-    return chance + np.where(there, taste * (weights @ (belief / left).astype(np.float32)), 0.0)
+    return np.asarray(chance + np.where(there, taste * (weights @ (belief / left).astype(np.float32)), 0.0))
 
 
 @dataclass(frozen=True)
@@ -587,7 +597,7 @@ def oracles(world: World, shop: Shop, person: Person) -> dict[str, Answer]:
     liked = people.likes(person.number, drifted=bool(people.drift_at[person.number] >= 0))
     question = oracle.Question(person.number, False, person.history, int(person.available[-1]), person.target)
     if shop.sight:
-        weights = oracle.taste_weights(catalogue, liked)
+        weights = taste_weights(catalogue, liked)
     else:
         weights = oracle.blind_weights(catalogue, liked)
     told = oracle.chances(catalogue, question, weights, sight=shop.sight)
@@ -619,8 +629,7 @@ def measured(
     strong = strong_ways(shop)
     readings = []
     for done, person in enumerate(asked_people(world, people)):
-        if progress:
-            progress("reading histories", done, people)
+        progress("reading histories", done, people)
         reading = read(shop, strong, person, readers, count, np.random.default_rng([seed, person.number]))
         readings.append(Reading(oracles(world, shop, person) | reading.answers, reading.effective))
     return readings

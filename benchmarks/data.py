@@ -114,9 +114,9 @@ def measured(step: str, *values: str) -> dict[str, float]:
 def main() -> None:
     if sys.argv[1:2] == ["--step"]:
         steps = {"read": step_read, "build": step_build, "examples": step_examples}
-        figures = steps[sys.argv[2]](Path(sys.argv[3]), *map(int, sys.argv[4:]))  # type: ignore[operator]
-        figures["gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(json.dumps(figures))
+        told = steps[sys.argv[2]](Path(sys.argv[3]), *map(int, sys.argv[4:]))  # type: ignore[operator]
+        told["gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(json.dumps(told))
         return
     parser = arguments(__doc__ or "")
     parser.add_argument("--rounds", type=int, default=3)

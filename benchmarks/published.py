@@ -15,8 +15,8 @@ import json
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from pathlib import Path
-from types import SimpleNamespace
 
 from record import arguments, record
 
@@ -86,11 +86,12 @@ def run(name: str, folder: Path, quick: bool, seed: int, tuned_work: Path | None
     from llmrec.evaluation.run import cases_of, rank
     from llmrec.retrieval import fusion, neighbours, popularity, sasrec, words
     from llmrec.retrieval.content import Content
+    from llmrec.retrieval.retriever import Retriever
     from llmrec.significance import compare, intervals
     from llmrec.splits import leave_one_out
 
     with tempfile.TemporaryDirectory() as scratch:
-        options = SimpleNamespace(
+        options = Namespace(
             sequences=folder / "user_sequence_asin.txt",
             titles=folder / "item_textual_id.txt",
             attributes=None,
@@ -113,11 +114,11 @@ def run(name: str, folder: Path, quick: bool, seed: int, tuned_work: Path | None
     settings = sasrec.SasRecRecipe(epochs=1, seed=seed) if quick else sasrec.SasRecRecipe(seed=seed)
     learnt = sasrec.fit(split, settings, progress=lambda what, done, _: print(f"{what}: {done}", file=sys.stderr))
     text = Content(lambda: vectors, "text")
-    parts = [tuned, learnt, text]
+    parts: list[Retriever] = [tuned, learnt, text]
     fused = fusion.learn(parts, split, seed=seed)
     without_text = fusion.Fusion(parts[:2], fusion.learn(parts[:2], split, seed=seed).weights, "fusion without text")
     cases = cases_of(split)
-    systems = {
+    systems: dict[str, Retriever] = {
         "popularity": popularity.fit(split),
         "neighbours, by the published recipe": by_recipe,
         "neighbours, chosen on validation": tuned,

@@ -210,7 +210,7 @@ def measure(items: int, seed: int) -> dict[str, float]:
         size = sum(file.stat().st_size for file in Path(scratch).rglob("*") if file.is_file())
         figures = {**seconds, "disk_mib": size / 2**20}
         base = vectors["text"]
-        queries = base[rng.integers(items, size=QUERIES)] + 0.2 * clustered(rng, QUERIES, TEXT)
+        queries = (base[rng.integers(items, size=QUERIES)] + 0.2 * clustered(rng, QUERIES, TEXT)).astype(np.float32)
         flat = faiss.IndexFlatIP(TEXT)
         flat.add(base)
         truth = flat.search(queries, DEEP)[1]

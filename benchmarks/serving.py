@@ -216,7 +216,7 @@ async def overhead(client: aiohttp.ClientSession, engine: OpenAIEngine, served: 
 
     through, straight = Seen(), Seen()
     for place, (person, history) in enumerate(pasts):
-        ways = [
+        ways: list[tuple[Seen, Callable[[], Awaitable[dict[str, Any]]]]] = [
             (through, Ours(client, [person])),
             (straight, partial(_scored, engine, served.ranking(history), tokens)),
         ]

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from transformers import PrinterCallback, TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -212,8 +213,15 @@ def letter_examples(dataset: Dataset, prompts: Prompts, write: Transcriber, seed
     """One example a person: which of the candidates comes next, answered by its letter alone."""
     from llmrec.tokens import TokenMeter
 
-    shown = {"history": HISTORY, "history_pictures": HISTORY, "candidates": CANDIDATES, "budget": 1 << 16}
-    recipe = ExampleRecipe(tasks={"sequential": 1.0}, per_person=1, seed=seed, **shown)
+    recipe = ExampleRecipe(
+        tasks={"sequential": 1.0},
+        per_person=1,
+        seed=seed,
+        history=HISTORY,
+        history_pictures=HISTORY,
+        candidates=CANDIDATES,
+        budget=1 << 16,
+    )
     source = ExampleSource(dataset, prompts, TokenMeter(write.base.tokenizer, write.album.usual), recipe)
     rows = source.rows("train")
     return [
