@@ -1,5 +1,6 @@
 """What the gateway says: the items of an answer, and its words, piece by piece."""
 
+import asyncio
 import math
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -95,26 +96,27 @@ async def answer(
         count=min(MOST, asked.count or SHOWN),
     )
     ranked = await desk.rank(wanted)
-    entries = desk.book.get([place.item for place in ranked.places])
+    entries = await asyncio.to_thread(desk.book.get, [place.item for place in ranked.places])
     # Some may have been taken out of the catalogue a moment ago.
     ranked = replace(ranked, places=[place for place in ranked.places if place.item in entries])
     told = Told(asked.kind, cold=ranked.cold, fallback=ranked.fallback, empty=ranked.empty)
-    reasons = {item: desk.because(known.taken, entry) for item, entry in entries.items()}
+    reasons = await desk.reasons(known.taken, entries.values())
     told.items = [shown(entries[place.item], place, reasons[place.item]) for place in ranked.places]
     return told, _list(wanted, ranked, entries, reasons, known, desk, asked)
 
 
 async def of_tools(found: Sequence[str], text: str, known: Known, desk: Desk) -> tuple[Told, AsyncGenerator[str]]:
     """What to say of the results of tools: the items that they hold, and the text of one that explains."""
-    entries = desk.book.get(list(dict.fromkeys(found))[:MOST])
+    entries = await asyncio.to_thread(desk.book.get, list(dict.fromkeys(found))[:MOST])
+    reasons = await desk.reasons(known.taken, entries.values())
     told = Told("tools")
-    told.items = [shown(entry, None, desk.because(known.taken, entry)) for item, entry in entries.items()]
+    told.items = [shown(entry, None, reasons[item]) for item, entry in entries.items()]
     if text and len(entries) == 1:
         return told, _plain(f"{bold(next(iter(entries.values())))}: {clean(text, LONGEST_RESULT)}")
     if not entries:
         return told, _plain("Nothing was found. Ask for something wider, and I look again.")
     lines = [
-        f"\n{number}. {bold(entry)}{_price(entry)} — {desk.because(known.taken, entry)}"
+        f"\n{number}. {bold(entry)}{_price(entry)} — {reasons[item]}"
         for number, (item, entry) in enumerate(entries.items(), 1)
     ]
     return told, _after("This was found:\n", _lines(lines))
@@ -152,21 +154,27 @@ async def _list(
 
 async def _of_items(asked: Asked, known: Known, desk: Desk) -> tuple[Told, AsyncGenerator[str]]:
     """Why items fit, or which of them fits better."""
-    entries = desk.book.get(asked.items)
+    entries = await asyncio.to_thread(desk.book.get, asked.items)
     some = [entries[item] for item in asked.items if item in entries][:EXPLAINED]
     if not some or (asked.kind == "compare" and len(some) < 2):
         return Told(asked.kind), _plain("Which one do you mean? Name it, or say “the first”, once I have shown some.")
     places = await desk.weigh(known.taken, [entry.item for entry in some])
-    told = Told(asked.kind, [shown(entry, places.get(entry.item), desk.because(known.taken, entry)) for entry in some])
-    words = _compared(some, places, known, desk) if asked.kind == "compare" else _explained(some, known, desk)
+    reasons = await desk.reasons(known.taken, some)
+    told = Told(asked.kind, [shown(entry, places.get(entry.item), reasons[entry.item]) for entry in some])
+    if asked.kind == "compare":
+        words = _compared(some, reasons, places, known, desk)
+    else:
+        words = _explained(some, reasons, known, desk)
     first = await anext(words)  # an engine that is down is told before the first word
     return told, _after(first, words)
 
 
-async def _explained(some: Sequence[Entry], known: Known, desk: Desk) -> AsyncGenerator[str]:
+async def _explained(
+    some: Sequence[Entry], reasons: Mapping[str, str], known: Known, desk: Desk
+) -> AsyncGenerator[str]:
     await desk.awake()
     for number, entry in enumerate(some):
-        yield ("\n\n" if number else "") + f"{bold(entry)}: {desk.because(known.taken, entry)}."
+        yield ("\n\n" if number else "") + f"{bold(entry)}: {reasons[entry.item]}."
         async for piece in _quoted(entry, known, desk, f" {VOICE.capitalize()}: "):
             yield piece
 
@@ -182,12 +190,12 @@ async def _quoted(entry: Entry, known: Known, desk: Desk, before: str) -> AsyncG
 
 
 async def _compared(
-    some: Sequence[Entry], places: Mapping[str, Place], known: Known, desk: Desk
+    some: Sequence[Entry], reasons: Mapping[str, str], places: Mapping[str, Place], known: Known, desk: Desk
 ) -> AsyncGenerator[str]:
     scored = [entry for entry in some if entry.item in places]
     await desk.awake()
     for number, entry in enumerate(some):
-        yield ("\n" if number else "") + f"- {bold(entry)}{_price(entry)}: {desk.because(known.taken, entry)}."
+        yield ("\n" if number else "") + f"- {bold(entry)}{_price(entry)}: {reasons[entry.item]}."
         async for piece in _quoted(entry, known, desk, " "):
             yield piece
     if len(scored) > 1:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -176,6 +176,10 @@ class Desk:
             return {}
         scores = await self._in_time(self.served.ranking(history), list(tokens.values()))
         return {item: Place(item, score, 0.0, score) for item, score in zip(tokens, scores, strict=True)}
+
+    async def reasons(self, history: Sequence[str], entries: Iterable[Entry]) -> dict[str, str]:
+        """A short reason for each of some items; beside the event loop, as the store is read for it."""
+        return await asyncio.to_thread(lambda: {entry.item: self.because(history, entry) for entry in entries})
 
     def because(self, history: Sequence[str], entry: Entry) -> str:
         """A short reason that is true by the way it is made: what is said of the history and of the item as well."""

@@ -34,12 +34,9 @@ def install(app: FastAPI, gateway: Gateway) -> None:
 
     async def listed(ranked: Ranked, known: Known, reasons: bool) -> list[dict[str, Any]]:
         entries = await asyncio.to_thread(gateway.desk.book.get, [place.item for place in ranked.places])
+        why = await gateway.desk.reasons(known.taken, entries.values()) if reasons else {}
         return [
-            shown(
-                entries[place.item], place, gateway.desk.because(known.taken, entries[place.item]) if reasons else None
-            )
-            for place in ranked.places
-            if place.item in entries
+            shown(entries[place.item], place, why.get(place.item)) for place in ranked.places if place.item in entries
         ]
 
     @app.post(
@@ -94,7 +91,7 @@ def install(app: FastAPI, gateway: Gateway) -> None:
         entry = await gateway.entry(request.item)
         sentences = gateway.desk.explain(known.taken, entry)
         await gateway.desk.awake()  # an engine that is down is an error and no broken stream
-        because = gateway.desk.because(known.taken, entry)
+        because = (await gateway.desk.reasons(known.taken, [entry]))[entry.item]
 
         async def pieces() -> AsyncGenerator[dict[str, Any]]:
             yield {"item": request.item, "because": because}
