@@ -181,6 +181,18 @@ def test_figures_are_read_from_the_file_and_not_written_by_hand() -> None:
         results.chosen("learning", ["what | it", "model | no_such_figure"])
 
 
+def test_a_suite_is_drawn_by_its_costs_with_the_numbers_of_its_table() -> None:
+    found = results.result("suite-adaptation")["suite"]["found"]
+    plain, drawn = results.suite("suite-adaptation", []), results.suite("suite-adaptation", ["minutes", "memory"])
+    assert "<svg" not in plain
+    assert drawn.count("<svg") == 2
+    assert drawn.count("<circle") == 2 * len(found)
+    for number, one in enumerate(found, 1):
+        assert f"\n| {number}. **{one['name']}**" in drawn
+        assert drawn.count(f"<title>{one['name']}: {one['interval']['mean']:.4f}</title>") == 2
+        assert drawn.count('class="number" x="') == 2 * len(found)
+
+
 def test_every_error_says_what_to_do_by_itself_or_by_a_remedy() -> None:
     told = [f"{one.path}:{one.line}: {one.template}" for one in errors.unanswered()]
     assert not told, "write in docs/from_code/remedies.md what to do about:\n" + "\n".join(told)

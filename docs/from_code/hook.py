@@ -45,7 +45,7 @@ MADE: dict[str, Callable[[str, str], str]] = {
     "variables": lambda _, __: wordings.variables(),
     "errors": lambda area, _: errors.entries(area),
     "result": lambda name, _: results.whole(name),
-    "suite": lambda name, _: results.suite(name),
+    "suite": lambda name, rows: results.suite(name, rows.splitlines()),
     "figures": lambda name, rows: results.chosen(name, rows.splitlines()),
     "results": lambda _, __: results.rest(TOLD),
     "decisions": lambda _, __: _decisions(),

@@ -2,16 +2,27 @@
 
 import ast
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from fingerprints import changed
+
+from llmrec.compare.page import plot
+from llmrec.page import page_template
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 NAMED = 4
 """Changed modules that are named."""
+COSTS: dict[str, tuple[str, Callable[[Any], float]]] = {
+    "minutes": ("minutes of tuning", lambda one: one.costs.minutes),
+    "memory": ("memory while tuning, GiB", lambda one: one.costs.memory / 1024),
+    "tuned": ("millions of tuned parameters", lambda one: one.costs.trained / 1e6),
+}
+"""What a suite's cells are drawn by; any other name is that of what they are compared along."""
 SIGNS = {">=": "at least", "<=": "at most"}
 
 
@@ -89,8 +100,8 @@ def chosen(name: str, rows: list[str]) -> str:
     return "\n".join(lines)
 
 
-def suite(name: str) -> str:
-    """What a suite asked, its cells with their costs, and what these figures allow to say."""
+def suite(name: str, drawn: list[str]) -> str:
+    """What a suite asked, its cells with their costs, what these figures allow to say, and drawings by some costs."""
     told = result(name)["suite"]
     seeds = f"seed {told['seeds'][0]} alone" if len(told["seeds"]) == 1 else f"means over {len(told['seeds'])} seeds"
     asked = f"{told['people']:,} people of test, {told['catalogue']:,} things ranked"
@@ -98,10 +109,10 @@ def suite(name: str) -> str:
     beside = list(dict.fromkeys(system for one in told["found"] for system in one["beside"]))
     head = ["cell", "NDCG@10", "95 %", f"minus {told['against']}", "p", "minutes", "GiB", "tuned", *beside]
     lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
-    for one in told["found"]:
+    for number, one in enumerate(told["found"], 1):
         span, gap, costs = one["interval"], one["gap"], one["costs"]
         cells = [
-            f"**{one['name']}**" + (f": {one['says']}" if one["says"] else ""),
+            f"{number}. **{one['name']}**" + (f": {one['says']}" if one["says"] else ""),
             f"{span['mean']:.4f}" + (f" ± {one['deviation']:.4f}" if one["deviation"] is not None else ""),
             f"{span['low']:.3f} to {span['high']:.3f}",
             f"{gap['mean']:+.4f}" if gap else "",
@@ -112,7 +123,21 @@ def suite(name: str) -> str:
             *("" if one["beside"].get(system) is None else f"{one['beside'][system]:.4f}" for system in beside),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([about, "", *lines, "", *(f"- {sentence}" for sentence in told["reading"]), "", provenance(name)])
+    said = [f"- {sentence}" for sentence in told["reading"]]
+    figures = "".join(_scatter(told["found"], by) for by in drawn)
+    if figures:
+        note = '<p class="soft">Numbers are those of the table, lines the intervals.</p>'
+        figures = f'<div class="plots">{figures}</div>\n{note}'
+    return "\n".join([about, "", *lines, "", *said, "", figures, "", provenance(name)])
+
+
+def _scatter(found: list[dict[str, Any]], by: str) -> str:
+    """The cells by one cost, as the suite's own page draws them."""
+    cells = [json.loads(json.dumps(one), object_hook=lambda told: SimpleNamespace(**told)) for one in found]
+    unit, cost = COSTS.get(by, (by, lambda one: float(one.at)))
+    drawing = page_template("scatter.html").module.scatter(plot(cells, unit, cost, doubling=by not in COSTS))
+    lines = (line.strip() for line in str(drawing).splitlines())  # Markdown takes indented lines for code
+    return f'<figure class="drawn drawing">{"".join(lines)}</figure>'
 
 
 def whole(name: str) -> str:
