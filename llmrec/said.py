@@ -21,7 +21,9 @@ Floats = npt.NDArray[np.float32]
 MOST = 384  # words that are asked for
 FEWEST = 8  # items that a word must be said of
 COMMON = 0.5  # words of more of the items tell little
-BEYOND = 2.0  # how many times its chance variance a word's share must have
+BEYOND = 2.0  # how many times its chance variance a word's share has at least, where many reviews are there
+DIFFERING = 0.07  # the same where there are few: what items' own shares vary by, in all variance of a single review
+SURE = 3.0  # standard errors by which that is more than chance
 BELIEVED = 4.0  # reviews that count half as much as very many
 
 
@@ -79,8 +81,10 @@ def _said(texts: Sequence[Sequence[str]]) -> Said | None:
     else:
         chance = many[spoken, None] * usual * (1 - usual)
         beyond = ((counts[spoken] - many[spoken, None] * usual) ** 2 / np.maximum(chance, 1e-9)).mean(axis=0)
+        error = np.sqrt((2 + (1 / np.maximum(chance, 1e-9)).mean(axis=0)) / spoken.sum())
+        wanted = min(BEYOND, 1 + DIFFERING * (many[spoken].mean() - 1))  # few reviews an item hide how items differ
         chosen = np.argsort(-beyond, kind="stable")[:MOST]
-        chosen = chosen[beyond[chosen] > BEYOND]
+        chosen = chosen[(beyond > wanted)[chosen] & (beyond > 1 + SURE * error)[chosen]]
     if not len(chosen):
         return None
     share = counts[:, chosen] / np.maximum(many, 1)[:, None]
