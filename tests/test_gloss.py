@@ -107,3 +107,19 @@ def test_words_that_tell_items_apart_are_counted_in_reviews_or_else_in_texts(rev
     assert taught is not None
     assert (taught.trust[20:] == 0).all()
     assert (taught.trust[:20] > 0).all()
+
+
+def test_a_few_reviews_an_item_are_enough_for_words_that_tell_items_apart() -> None:
+    rng = np.random.default_rng(1)
+    kinds = [f"kind{letter}" for letter in "abcdefghijkl"]
+    moods = [f"mood{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+
+    def review(kind: str) -> str:
+        words = [word for word in moods if rng.random() < 0.1]
+        return " ".join([*words, kind if rng.random() < 0.5 else "thing", "whole"])
+
+    texts = [[review(kinds[item % 12]) for _ in range(int(rng.integers(1, 7)))] for item in range(600)]
+    found = count(["" for _ in texts], texts)
+    assert found is not None
+    assert set(kinds) <= set(found.words)
+    assert not [word for word in found.words if word.startswith("mood")], "what anybody may say of anything"
