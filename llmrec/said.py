@@ -1,4 +1,4 @@
-"""What is said of each item: the share of its reviews, or else of its own text, in which each telling word stands.
+"""What is said of each item: the share of its reviews, or else of its own text too, in which each telling word stands.
 
 A single review is one person's mood; the share of many in which "navy" stands is nearly a label, and a picture can
 learn to tell it. Only words that tell items apart are asked for: those whose share varies more than by chance.
@@ -24,6 +24,7 @@ COMMON = 0.5  # words of more of the items tell little
 BEYOND = 2.0  # how many times its chance variance a word's share has at least, where many reviews are there
 DIFFERING = 0.07  # the same where there are few: what items' own shares vary by, in all variance of a single review
 SURE = 3.0  # standard errors by which that is more than chance
+ENOUGH = 32  # telling words that make reviews enough by themselves
 BELIEVED = 4.0  # reviews that count half as much as very many
 
 
@@ -53,14 +54,27 @@ def count(
 ) -> Said | None:
     """Shares of telling words among the items that teach, all or some; None where nothing tells them apart.
 
-    Reviews speak of looks, descriptions of the maker: these are listened to only where nobody wrote reviews.
+    Reviews speak of looks, descriptions of the maker: these are listened to only where reviews tell few words or none.
     """
-    for texts in (reviews, [[text] if text else [] for text in own]):
-        heard = texts if taught is None else [some if kept else [] for some, kept in zip(texts, taught, strict=True)]
-        found = _said(heard)
-        if found:
-            return found
-    return None
+    kept = np.ones(len(own), dtype=bool) if taught is None else taught
+    spoken = _said([some if teaches else [] for some, teaches in zip(reviews, kept, strict=True)])
+    if spoken and len(spoken.words) >= ENOUGH:
+        return spoken
+    written = _said([[text] if text and teaches else [] for text, teaches in zip(own, kept, strict=True)])
+    return _both(spoken, written) if spoken and written else spoken or written
+
+
+def _both(spoken: Said, written: Said) -> Said:
+    """What is said of items with what is written of them; an item without one of these counts as usual there."""
+    more = [place for place, word in enumerate(written.words) if word not in set(spoken.words)]
+    tables = [(spoken, np.arange(len(spoken.words))), (written, np.array(more, dtype=np.intp))]
+    shares = [np.where(one.trust[:, None] > 0, one.share[:, some], one.usual[some]) for one, some in tables]
+    return Said(
+        (*spoken.words, *(written.words[place] for place in more)),
+        np.concatenate(shares, axis=1),
+        np.maximum(spoken.trust, written.trust),
+        np.concatenate([one.usual[some] for one, some in tables]),
+    )
 
 
 def _said(texts: Sequence[Sequence[str]]) -> Said | None:

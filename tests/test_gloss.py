@@ -123,3 +123,19 @@ def test_a_few_reviews_an_item_are_enough_for_words_that_tell_items_apart() -> N
     assert found is not None
     assert set(kinds) <= set(found.words)
     assert not [word for word in found.words if word.startswith("mood")], "what anybody may say of anything"
+
+
+def test_where_reviews_tell_few_words_the_items_own_texts_are_listened_to_as_well() -> None:
+    looks = ["navy" if item % 2 else "pink" for item in range(60)]
+    own = [f"A {'hat' if item % 3 else 'bag'} of ours" for item in range(60)]
+    own[7] = ""
+    reviews = [[f"The {look} one"] * 3 if item < 40 else [] for item, look in enumerate(looks)]
+    found = count(own, reviews)
+    assert found is not None
+    assert {"navy", "pink", "bag"} <= set(found.words)
+    navy, bag = (found.share[:, found.words.index(word)] for word in ("navy", "bag"))
+    assert navy[:40].tolist() == [float(look == "navy") for look in looks[:40]]
+    assert navy[40:] == pytest.approx(found.usual[found.words.index("navy")]), "nobody spoke of these: as usual"
+    assert bag[7] == pytest.approx(found.usual[found.words.index("bag")]), "nothing is written of it"
+    assert (found.trust > 0).all()
+    assert found.trust[0] > found.trust[50]
