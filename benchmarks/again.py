@@ -28,8 +28,8 @@ from typing import Any
 from fingerprints import ROOT, changed
 
 RESULTS = ROOT / "benchmarks" / "results"
-FIRST = ("learning",)
-"""Whose work folder others start from."""
+FIRST = ("learning", "amazon")
+"""Whose work folders others start from, in this order."""
 MADE_BY = {"work/demo": [sys.executable, "-m", "llmrec", "demo", "--no-serve"]}
 """What makes the folders that no benchmark makes."""
 GIVEN = ("data/", "films", "../")
@@ -47,7 +47,10 @@ OTHERS = re.compile(r"minutes|seconds|share|minus|per_|gib|_ms|times|parameters|
 def results() -> dict[str, dict[str, Any]]:
     """The kept results by name, those first that others start from."""
     found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
-    return {name: found[name] for name in sorted(found, key=lambda name: (name not in FIRST, name))}
+    return {
+        name: found[name]
+        for name in sorted(found, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+    }
 
 
 def state(result: dict[str, Any]) -> str:

@@ -18,45 +18,16 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+from papers import RANKED, SHOWN, as_content
 from record import arguments, record
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "data_builders")]
 PACKAGES = ("torch", "numpy", "scipy", "polars")
 SETS = {"beauty": (22_363, 12_101, 198_502), "toys": (19_412, 11_924, 167_597)}
-SHOWN = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
 
 OURS = {"model": "our model alone", "fusion with model": "our model, fused", "served": "our model, as it is served"}
 
-# As published; R@K is HR@K here, and None what was not. The neighbours' recipe was computed on these very files.
-PUBLISHED: dict[str, dict[str, tuple[float | None, ...]]] = {
-    "beauty": {
-        "P5, as re-run by TIGER": (0.0163, 0.0107, 0.0254, 0.0136),
-        "SASRec, binary loss": (0.0387, 0.0249, 0.0605, 0.0318),
-        "TIGER": (0.0454, 0.0321, 0.0648, 0.0384),
-        "LC-Rec": (0.0481, 0.0331, 0.0704, 0.0403),
-        "UniSID, Qwen2.5-VL-3B": (0.0482, 0.0323, 0.0741, 0.0406),
-        "ActionPiece": (0.0511, 0.0340, 0.0775, 0.0424),
-        "VIP5 (its ids leak)": (0.0556, 0.0427, 0.0677, 0.0467),
-        "OneRec-Think": (0.0563, 0.0398, 0.0791, 0.0471),
-        "SASRec, cross-entropy": (0.0538, 0.0320, 0.0851, 0.0421),
-        "HSTU, cross-entropy": (0.0568, 0.0347, 0.0859, 0.0441),
-        "GRAM": (0.0641, 0.0451, None, None),
-        "GLoSS-8B (not verified)": (0.0681, 0.0442, None, None),
-    },
-    "toys": {
-        "P5, as re-run by TIGER": (0.0070, 0.0050, 0.0121, 0.0066),
-        "SASRec, binary loss": (0.0463, 0.0306, 0.0675, 0.0374),
-        "TIGER": (0.0521, 0.0371, 0.0712, 0.0432),
-        "LC-Rec": (0.0433, 0.0310, 0.0614, 0.0368),
-        "VIP5 (its ids leak)": (0.0662, 0.0577, 0.0749, 0.0604),
-        "OneRec-Think": (0.0579, 0.0412, 0.0797, 0.0482),
-        "SASRec, cross-entropy": (0.0613, 0.0348, 0.0922, 0.0448),
-        "HSTU, cross-entropy": (0.0611, 0.0363, 0.0914, 0.0461),
-        "GRAM": (0.0718, 0.0516, None, None),
-        "GLoSS-8B (not verified)": (0.0796, 0.0529, None, None),
-    },
-}
 REACH = {
     "beauty_neighbours_hr@10": (">=", 0.0773),
     "beauty_neighbours_ndcg@10": (">=", 0.0485),
@@ -131,8 +102,9 @@ def run(name: str, folder: Path, quick: bool, seed: int, tuned_work: Path | None
     ranked = {label: rank(system, cases) for label, system in systems.items()}
     print(f"\n{name}: {len(cases):,} people, {len(log.items):,} items, {time.perf_counter() - began:.0f} s")
     print(f"  {'':42}" + "".join(f"{measure:>10}" for measure in SHOWN) + "   95 % of ndcg@10")
-    for label, values in PUBLISHED[name].items():
-        print(f"  {label:42}" + "".join(f"{'–' if value is None else f'{value:.4f}':>10}" for value in values))
+    for label, row in RANKED[name].rows.items():
+        cells = "".join(f"{'–' if value is None else f'{value:.4f}':>10}" for value in row.values)
+        print(f"  {label:42}{cells}{f'   {row.note}' if row.note else ''}")
     for label, one in ranked.items():
         (sure,) = intervals(one.gains.column("ndcg@10")[:, None])
         means = one.gains.means()
@@ -178,7 +150,8 @@ def main() -> None:
     for name in names:
         figures |= run(name, asked.data / name, asked.quick, asked.seed, asked.ours)
     reach = {figure: wanted for figure, wanted in REACH.items() if figure.split("_")[0] in names}
-    if not record("published", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json):
+    more = {"published": as_content()}
+    if not record("published", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json, more=more):
         sys.exit(1)
 
 

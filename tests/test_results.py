@@ -8,6 +8,8 @@ from pathlib import Path
 
 import again
 import fingerprints
+import papers
+import published
 import pytest
 from from_code import results as shown
 
@@ -123,3 +125,50 @@ def test_a_result_keeps_what_made_it(tmp_path: Path) -> None:
     )  # fmt: skip
     assert told.exists(), done.stdout + done.stderr
     assert json.loads(told.read_text())["code"] == fingerprints.sources(program)
+
+
+def test_what_a_result_starts_from_is_made_before_it() -> None:
+    order = list(again.results())
+    assert order.index("amazon") < order.index("published"), "which reads its work folder with --ours"
+
+
+def test_published_figures_stand_on_the_page_with_notes_and_ours_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {"beauty_fusion_hr@10": 0.0943, "toys_fusion_ndcg@5": 0.0553}
+    monkeypatch.setattr(shown, "result", lambda _: {"figures": figures})
+    lines = shown.published("published", ["learned fusion | fusion", "our model, fused | our_model_fused"]).splitlines()
+    rows = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines if "|" in line
+    }
+    assert rows["HSTU, cross-entropy"] == [
+        "0.0568",
+        "0.0347",
+        "0.0859",
+        "0.0441",
+        "0.0611",
+        "0.0363",
+        "0.0914",
+        "0.0461",
+        "",
+    ]
+    assert rows["co-occurrence kNN"][2:4] == ["0.0773", "0.0485"]
+    assert rows["LlamaRec"] == ["", "", "0.0971", "0.0554", "", "", "", "", papers.FILTERED]
+    assert rows["VIP5"][-1] == papers.LEAK
+    assert rows["**learned fusion**"] == ["", "", "0.0943", "", "", "0.0553", "", "", "ours"]
+    assert not any("our model" in label for label in rows), "nothing of it is known yet"
+    assert rows["VIP5, Beauty"] == ["1.29", "12.9", papers.HEADLINE]
+    assert rows["VIP5, adapters"][:3] == ["3.58", "11.1", "29"]
+    told = [label for table in (papers.RANKED | papers.OTHERWISE).values() for label in table.rows]
+    assert rows.keys() >= set(told)
+
+
+def test_published_figures_are_kept_beside_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "published.json"
+    monkeypatch.setattr(published, "run", lambda *_: {"toys_fusion_gain_ndcg@10": 1.2})
+    monkeypatch.setattr(published, "REACH", {"toys_fusion_gain_ndcg@10": (">=", 1.0)})
+    words = [published.__file__, "--data", str(tmp_path), "--set", "toys", "--json", str(file)]
+    monkeypatch.setattr(sys, "argv", words)
+    published.main()
+    kept = json.loads(file.read_text())["published"]
+    assert kept["toys"]["rows"]["TIGER"]["values"] == [0.0521, 0.0371, 0.0712, 0.0432]
+    assert kept["beauty"]["rows"]["LlamaRec"]["note"] == papers.FILTERED
+    assert kept["efficiency"]["rows"]["VIP5, adapters"]["values"] == [3.58, 11.1, 29.0]

@@ -47,6 +47,7 @@ MADE: dict[str, Callable[[str, str], str]] = {
     "result": lambda name, _: results.whole(name),
     "suite": lambda name, rows: results.suite(name, rows.splitlines()),
     "figures": lambda name, rows: results.chosen(name, rows.splitlines()),
+    "published": lambda name, rows: results.published(name, rows.splitlines()),
     "results": lambda _, __: results.rest(TOLD),
     "decisions": lambda _, __: _decisions(),
 }

@@ -2,13 +2,14 @@
 
 import ast
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from fingerprints import changed
+from papers import OTHERWISE, RANKED
 
 from llmrec.compare.page import plot
 from llmrec.page import page_template
@@ -98,6 +99,37 @@ def chosen(name: str, rows: list[str]) -> str:
     for label, *wanted in rest:
         lines.append(f"| {' | '.join([label, *(number(figures[figure]) if figure else '' for figure in wanted)])} |")
     return "\n".join(lines)
+
+
+def published(name: str, own: list[str]) -> str:
+    """What others published, from the benchmark's own tables, and beside it what we measured.
+
+    A row of `own` is a label and how the figures of ours are called between the set and the measure. A row of which
+    there is no figure yet is left out.
+    """
+    head = [f"{measure.upper()}, {place.title()}" for place, table in RANKED.items() for measure in table.measures]
+    lines = [f"| | {' | '.join(head)} | |", "|---|" + "--:|" * len(head) + "---|"]
+    labels = list(dict.fromkeys(label for table in RANKED.values() for label in table.rows))
+    for label in labels:
+        rows = [(table.rows.get(label), table) for table in RANKED.values()]
+        values = [value for row, table in rows for value in (row.values if row else (None,) * len(table.measures))]
+        notes = "; ".join(dict.fromkeys(row.note for row, _ in rows if row and row.note))
+        lines.append(_published(label, values, notes))
+    figures = result(name)["figures"]
+    for label, short in ([cell.strip() for cell in row.split("|")] for row in own if row.strip()):
+        seen = [figures.get(f"{place}_{short}_{one}") for place, table in RANKED.items() for one in table.measures]
+        if any(value is not None for value in seen):
+            lines.append(_published(f"**{label}**", seen, "ours"))
+    for table in OTHERWISE.values():
+        lines += ["", f"{table.says}:", "", f"| | {' | '.join(table.measures)} | |"]
+        lines += ["|---|" + "--:|" * len(table.measures) + "---|"]
+        lines += [_published(label, row.values, row.note, "g") for label, row in table.rows.items()]
+    return "\n".join(lines)
+
+
+def _published(label: str, values: Sequence[float | None], note: str, how: str = ".4f") -> str:
+    cells = ["" if value is None else format(value, how) for value in values]
+    return f"| {' | '.join([label, *cells, note])} |"
 
 
 def suite(name: str, drawn: list[str]) -> str:
