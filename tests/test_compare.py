@@ -17,7 +17,7 @@ from suites import figures_of
 from llmrec.chain.running import Doing
 from llmrec.compare.page import HIGH, LEFT, WIDE, plot
 from llmrec.compare.results import Costs, Found, reading, results
-from llmrec.compare.suite import Cell, Planned, Suite, distinct, plan, read_suite
+from llmrec.compare.suite import Cell, Claim, Planned, Suite, distinct, plan, read_suite
 from llmrec.errors import ConfigError, InputError
 from llmrec.significance import Difference, Interval
 
@@ -116,6 +116,14 @@ def test_some_cells_alone(tmp_path: Path) -> None:
         plan(suite(), tmp_path, only=frozenset(["broad"]))
 
 
+CLAIM = """
+question: Which?
+against: a
+cells: {{a: {{}}, b: {{}}}}
+claims: [{{says: They, cell: {cell}, of: {of}{rest}}}]
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -124,6 +132,9 @@ def test_some_cells_alone(tmp_path: Path) -> None:
         ("question: Which?\nagainst: a\ncells: {a: {}, b: {}}\nseeds: [1, 1]\n", "each seed once"),
         ("question: Which?\nagainst: a\ncells: {a: {tun: []}, b: {}}\n", "did you mean cells.a.tune"),
         ("against: a\ncells: {a: {}, b: {}}\n", "question is missing"),
+        (CLAIM.format(cell="c", of="a", rest=", minutes: -0.2"), "claims has 'c', which is no cell. Name one of a, b"),
+        (CLAIM.format(cell="a", of="c", rest=", memory: -0.2"), "claims has 'c', which is no cell. Name one of a, b"),
+        (CLAIM.format(cell="b", of="a", rest=""), "'They' says nothing of 'b'. Give minutes, memory or both"),
     ],
 )
 def test_a_suite_that_cannot_be_is_told(text: str, why: str, tmp_path: Path) -> None:
@@ -234,6 +245,24 @@ def test_the_cheapest_of_those_that_are_as_good_is_named() -> None:
     assert told[0] == "“all” has the highest mean, 0.2100, but “some” cannot be told from it."
     assert told[1] == "Of these “some” is tuned in the least time: 0.40 of that of “all”."
     assert any(sentence.startswith("“some” ranks better than “few” (+0.0250") for sentence in told)
+
+
+def test_what_others_claim_of_costs_is_told_beside_what_was_seen() -> None:
+    found = [shown("all layers", 0.21, 4, level=False), shown("LoRA", 0.2, 7.28, level=False, gap=-0.01, p=0.01)]
+    found[1] = replace(found[1], costs=replace(found[1].costs, memory=481.0))
+    claim = Claim("VIP5", "LoRA", "all layers", minutes=-0.21, memory=-0.18)
+    (told,) = [one for one in reading(found, [claim]) if "VIP5" in one]
+    wanted = (
+        "VIP5 says 21 % less time and 18 % less memory than “all layers”: here “LoRA” takes 82 % more and 53 % less."
+    )
+    assert told == wanted
+    unmeasured = [replace(one, costs=replace(one.costs, memory=0.0)) for one in found]
+    assert "VIP5 says 21 % less time than “all layers”: here “LoRA” takes 82 % more." in reading(unmeasured, [claim])
+    assert reading(found, [Claim("VIP5", "IA3", "all layers", minutes=-0.21)]) == reading(found), "it was not run"
+    told_of = read_suite(ROOT / "train/suites/adaptation.yaml").claims
+    assert [(one.cell, one.of, one.minutes, one.memory) for one in told_of] == [
+        (cell, "all layers", -0.21, -0.18) for cell in ("LoRA", "IA3")
+    ]
 
 
 def test_points_of_a_plot_stand_within_it_and_in_order() -> None:

@@ -66,7 +66,7 @@ def compare(
         return
     with alone(work):
         found = results(asked, planned, run_before(console, stages, work))
-        content = _content(asked, suite, planned, found, reading(found), quick=quick)
+        content = _content(asked, suite, planned, found, reading(found, asked.claims), quick=quick)
         out = work / name_of(suite, dataset, quick=quick)
         out.mkdir(exist_ok=True)
         write_json(out / "compare.json", content)

@@ -11,7 +11,7 @@ import polars as pl
 
 from llmrec.artifact import read_json
 from llmrec.chain.running import Doing
-from llmrec.compare.suite import Planned, Suite
+from llmrec.compare.suite import Claim, Planned, Suite
 from llmrec.errors import InputError
 from llmrec.evaluation.report import system_gains
 from llmrec.significance import Difference, Interval, compare, holm, intervals
@@ -106,8 +106,8 @@ def results(suite: Suite, planned: Sequence[Planned], doing: Sequence[Doing], *,
     return sorted(found, key=lambda one: -one.interval.mean)
 
 
-def reading(found: Sequence[Found]) -> list[str]:
-    """What these figures allow to say, in sentences; nothing that they do not support."""
+def reading(found: Sequence[Found], claims: Sequence[Claim] = ()) -> list[str]:
+    """What these figures allow to say, in sentences; nothing that they do not support. Claims are held against them."""
     best = found[0]
     equal = [one for one in found[1:] if one.level]
     told = [f"“{best.name}” has the highest mean, {best.interval.mean:.4f}."]
@@ -130,6 +130,10 @@ def reading(found: Sequence[Found]) -> list[str]:
             told.append(f"“{one.name}” ranks {way} than “{base.name}” ({numbers}){cost}.")
         else:
             told.append(f"“{one.name}” cannot be told from “{base.name}” ({numbers}){cost}.")
+    by_name = {one.name: one for one in found}
+    for claim in claims:
+        if claim.cell in by_name and claim.of in by_name:
+            told += _held(claim, by_name[claim.cell].costs, by_name[claim.of].costs)
     if len(next(iter(found)).seeds) == 1:
         told.append("There is one seed a cell, so what another seed would give is not known.")
     return told
@@ -173,6 +177,21 @@ def _plan(run: Path) -> dict[str, Any]:
     told = read_json(run, "manifest.json", kind="a tuned run", remedy="Remove it; the same command makes it again")
     plan: dict[str, Any] = told.get("plan", {})
     return plan
+
+
+def _held(claim: Claim, one: Costs, other: Costs) -> list[str]:
+    """What is claimed of a cell's costs beside what was seen; nothing where neither cost was measured."""
+    costs = (("time", claim.minutes, one.minutes, other.minutes), ("memory", claim.memory, one.memory, other.memory))
+    known = [(what, said, seen / of - 1) for what, said, seen, of in costs if said is not None and seen and of]
+    if not known:
+        return []
+    said = " and ".join(f"{_share(share)} {what}" for what, share, _ in known)
+    seen = " and ".join(_share(share) for *_, share in known)
+    return [f"{claim.says} says {said} than “{claim.of}”: here “{claim.cell}” takes {seen}."]
+
+
+def _share(value: float) -> str:
+    return f"{abs(value):.0%}".replace("%", " %") + (" less" if value < 0 else " more")
 
 
 def _times(one: Found, other: Found) -> str:

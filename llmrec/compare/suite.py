@@ -54,6 +54,25 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """What somebody says that a cell costs less than another, as a share: -0.21 is 21 % less."""
+
+    says: str
+    """Who."""
+    cell: str
+    of: str
+    """The cell that it is held against."""
+    minutes: float | None = None
+    """Of tuning."""
+    memory: float | None = None
+    """The most that tuning holds."""
+
+    def __post_init__(self) -> None:
+        if self.minutes is None and self.memory is None:
+            raise ConfigError(f"claims: {self.says!r} says nothing of {self.cell!r}. Give minutes, memory or both")
+
+
+@dataclass(frozen=True)
 class Suite:
     """A question, and the cells whose figures answer it."""
 
@@ -69,6 +88,8 @@ class Suite:
     """Systems of the same reports whose means stand beside: what the retrievers reach, for example."""
     along: str = "what is compared"
     """What the `at` of the cells counts."""
+    claims: tuple[Claim, ...] = ()
+    """What others say of the costs of cells: it is told beside what was seen."""
     dataset: Path | None = None
     """A dataset; without it a shop is drawn."""
     shop: Settings = ("--size", "small")
@@ -89,6 +110,10 @@ class Suite:
             raise ConfigError("cells has fewer than two. Name another way to compare with")
         if self.against not in self.cells:
             raise ConfigError(f"against is {self.against!r}, which is no cell. Name one of {', '.join(self.cells)}")
+        for claim in self.claims:
+            for name in (claim.cell, claim.of):
+                if name not in self.cells:
+                    raise ConfigError(f"claims has {name!r}, which is no cell. Name one of {', '.join(self.cells)}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"seeds is {list(self.seeds)}: give each seed once, and one at least")
 
