@@ -110,6 +110,15 @@ def test_quick_is_small_and_has_one_seed(tmp_path: Path) -> None:
     assert tune.index("walks.passes=0.1") < tune.index("adapter.layers=2"), "what is compared stays"
 
 
+def test_the_survey_s_ways_of_adapting_are_cells_and_are_told(tmp_path: Path) -> None:
+    asked = read_suite(ROOT / "train/suites/adaptation.yaml")
+    lines = (ROOT / "docs/comparing.md").read_text().splitlines()
+    (row,) = [line for line in lines if line.startswith("| `adaptation.yaml`")]
+    assert [name.strip() for name in row.split("|")[3].split(",")] == list(asked.cells)
+    tuned = {one.cell: list(one.stages[-2].command) for one in plan(asked, tmp_path, seeds=(0,))}
+    assert [word for word in tuned["QLoRA"] if word not in tuned["LoRA"]][:-1] == ["quantization=4bit"]
+
+
 def test_some_cells_alone(tmp_path: Path) -> None:
     assert {one.cell for one in plan(suite(), tmp_path, only=frozenset(["long"]))} == {"long"}
     with pytest.raises(ConfigError, match=r"'broad' is no cell of this suite\. Its cells are short, long"):
