@@ -127,9 +127,11 @@ def test_a_result_keeps_what_made_it(tmp_path: Path) -> None:
     assert json.loads(told.read_text())["code"] == fingerprints.sources(program)
 
 
-def test_what_a_result_starts_from_is_made_before_it() -> None:
-    order = list(again.results())
-    assert order.index("amazon") < order.index("published"), "which reads its work folder with --ours"
+def test_what_a_result_starts_from_is_made_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("added", "amazon", "learning", "published"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    monkeypatch.setattr(again, "RESULTS", tmp_path)
+    assert list(again.results()) == ["learning", "amazon", "added", "published"], "--ours reads amazon's work folder"
 
 
 def test_published_figures_stand_on_the_page_with_notes_and_ours_below(monkeypatch: pytest.MonkeyPatch) -> None:
