@@ -17,7 +17,7 @@ from suites import figures_of
 from llmrec.chain.running import Doing
 from llmrec.compare.page import HIGH, LEFT, WIDE, plot
 from llmrec.compare.results import Costs, Found, reading, results
-from llmrec.compare.suite import Cell, Claim, Planned, Suite, distinct, plan, read_suite
+from llmrec.compare.suite import Cell, Claim, Planned, Suite, all_made, distinct, plan, read_suite
 from llmrec.errors import ConfigError, InputError
 from llmrec.significance import Difference, Interval
 
@@ -260,14 +260,17 @@ def test_what_others_claim_of_costs_is_told_beside_what_was_seen() -> None:
     found = [shown("all layers", 0.21, 4, level=False), shown("LoRA", 0.2, 7.28, level=False, gap=-0.01, p=0.01)]
     found[1] = replace(found[1], costs=replace(found[1].costs, memory=481.0))
     claim = Claim("VIP5", "LoRA", "all layers", minutes=-0.21, memory=-0.18)
-    (told,) = [one for one in reading(found, [claim]) if "VIP5" in one]
+    cells = {name: Cell() for name in ("all layers", "LoRA", "IA3")}
+    claimed = suite(cells=cells, against="all layers", claims=(claim,))
+    (told,) = [one for one in reading(found, claimed) if "VIP5" in one]
     wanted = (
         "VIP5 says 21 % less time and 18 % less memory than “all layers”: here “LoRA” takes 82 % more and 53 % less."
     )
     assert told == wanted
     unmeasured = [replace(one, costs=replace(one.costs, memory=0.0)) for one in found]
-    assert "VIP5 says 21 % less time than “all layers”: here “LoRA” takes 82 % more." in reading(unmeasured, [claim])
-    assert reading(found, [Claim("VIP5", "IA3", "all layers", minutes=-0.21)]) == reading(found), "it was not run"
+    assert "VIP5 says 21 % less time than “all layers”: here “LoRA” takes 82 % more." in reading(unmeasured, claimed)
+    other = replace(claimed, claims=(Claim("VIP5", "IA3", "all layers", minutes=-0.21),))
+    assert not any("VIP5" in one for one in reading(found, other)), "it was not run"
     told_of = read_suite(ROOT / "train/suites/adaptation.yaml").claims
     assert [(one.cell, one.of, one.minutes, one.memory) for one in told_of] == [
         (cell, "all layers", -0.21, -0.18) for cell in ("LoRA", "IA3")
@@ -320,6 +323,42 @@ def test_seeds_that_are_asked_for_are_run_alone(tmp_path: Path) -> None:
     assert {one.seed for one in plan(suite(), tmp_path, seeds=(7,))} == {7}
     all_of_them = {one.run for one in plan(suite(seeds=(0, 1, 7)), tmp_path)}
     assert {one.run for one in plan(suite(), tmp_path, seeds=(7,))} < all_of_them, "more can follow"
+
+
+def test_what_was_made_before_stays_on_the_page_and_what_was_not_is_named(tmp_path: Path) -> None:
+    asked = suite(cells={**suite().cells, "broad": Cell(tune=("adapter.layers=8",))})
+    out = tmp_path / "page"
+
+    def make(cell: str, seed: int) -> list[str]:
+        (one,) = plan(asked, tmp_path, only=frozenset([cell]), seeds=(seed,))
+        made(one, np.arange(1, 41))
+        for stage in one.stages:
+            stage.made.parent.mkdir(parents=True, exist_ok=True)
+            stage.made.touch()
+        there = all_made(asked, tmp_path, out, seeds=(seed,))
+        costs = doing(there, dict.fromkeys(asked.cells, 1.0))
+        found = results(asked, there, costs)
+        out.mkdir(exist_ok=True)
+        (out / "compare.json").write_text(json.dumps({"seeds": sorted({each for one in found for each in one.seeds})}))
+        seen.append({one.name: list(one.seeds) for one in found})
+        return reading(found, asked, asked.seeds)
+
+    seen: list[dict[str, list[int]]] = []
+    told = make("long", 0)
+    assert "“short”, which all are to be held against, was not run: “long” stands in for it." in told
+    assert told[-1] == "Not run: “short”, “broad” and seed 1 of the others."
+    told = make("short", 0)
+    assert seen[-1] == {"short": [0], "long": [0]}, "the one made by an earlier call too"
+    assert not any("stands in" in one for one in told)
+    assert any(one.startswith("“long” cannot be told from “short”") for one in told), "the suite's own base"
+    told = make("long", 7)
+    assert seen[-1] == {"short": [0], "long": [0, 7]}
+    told = make("long", 1)
+    assert seen[-1] == {"short": [0], "long": [0, 1, 7]}, "a seed that is not the suite's is told of by the page"
+    assert told[-1] == "Not run: “broad” and seed 1 of “short”."
+    make("broad", 0)
+    make("broad", 1)
+    assert "Not run" not in make("short", 1)[-1]
 
 
 # --- the command -------------------------------------------------------------------------------------------------
@@ -378,6 +417,10 @@ def test_a_suite_from_its_shop_to_its_page_and_again(tmp_path: Path, monkeypatch
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert again.count("is there") == 8
     assert "begins" not in again
+    subprocess.run([*command, "--only", "none"], cwd=ROOT, capture_output=True, text=True, check=True)
+    kept_of = json.loads((tmp_path / "w/layers/compare.json").read_text())
+    assert kept_of["found"] == told["found"], "one cell alone leaves the others on the page"
+    assert kept_of["against"] == "two layers"
 
     (drawn,) = (path.parent for path in (tmp_path / "w/stages").glob("atelier-*/dataset.json"))
     own = [*command, "--dataset", str(drawn), "--plan"]
@@ -401,7 +444,7 @@ def test_a_suite_from_its_shop_to_its_page_and_again(tmp_path: Path, monkeypatch
     monkeypatch.setattr(
         page_of_results, "result", lambda _: {**kept, "machine": told["machine"], "versions": told["versions"]}
     )
-    lines = page_of_results.suite("suite-layers").splitlines()
+    lines = page_of_results.suite("suite-layers", []).splitlines()
     assert [line.count("|") for line in lines if line.startswith("|")] == [10] * 4
-    assert f"| **none**: words | {seen['none']:.4f} |" in "\n".join(lines)
+    assert f". **none**: words | {seen['none']:.4f} |" in "\n".join(lines)
     assert all(f"- {sentence}" in lines for sentence in told["reading"])

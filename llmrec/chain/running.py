@@ -127,6 +127,12 @@ def run_all(
     return doing
 
 
+def as_noted(stages: Sequence[Stage], work: Path, *, journal: str = JOURNAL) -> list[Doing]:
+    """Stages that are made, with what was noted of them; none is run."""
+    book = Journal.open(work, journal)
+    return [Doing(stage, "kept", book.minutes(stage), peak=book.peak(stage)) for stage in stages]
+
+
 def _run(one: Doing, work: Path, journal: Journal, show: Callable[[], None]) -> None:
     log = work / LOGS / f"{one.stage.name}.log"
     log.parent.mkdir(exist_ok=True)

@@ -37,18 +37,21 @@ def compare(
     ] = False,
     plan_only: Annotated[bool, typer.Option("--plan", help="List the stages, and which are there; run none.")] = False,
 ) -> None:
-    """Run the cells of a suite, each with several seeds, and write one page: figures, costs, what they say."""
+    """Run the cells of a suite, each with several seeds, and write one page: figures, costs, what they say.
+
+    The page is of all that was made of the suite so far, and names what was not.
+    """
     from dataclasses import replace
 
     from rich.console import Console
 
     from llmrec.artifact import write_json
-    from llmrec.chain.running import alone
+    from llmrec.chain.running import alone, as_noted
     from llmrec.chain.stages import require_checkout
     from llmrec.chain.view import clock, run_before
     from llmrec.compare.page import page
     from llmrec.compare.results import reading, results
-    from llmrec.compare.suite import distinct, name_of, plan, read_suite
+    from llmrec.compare.suite import PAGE, all_made, distinct, name_of, plan, read_suite, seeds_of
 
     require_checkout()
     asked = read_suite(suite)
@@ -65,11 +68,14 @@ def compare(
             console.print(f"{'is there' if stage.made.exists() else 'to make ':8}  {stage.says}", soft_wrap=True)
         return
     with alone(work):
-        found = results(asked, planned, run_before(console, stages, work))
-        content = _content(asked, suite, planned, found, reading(found, asked.claims), quick=quick)
+        run_before(console, stages, work)
         out = work / name_of(suite, dataset, quick=quick)
+        wanted = seeds_of(asked, quick=quick)
+        made = all_made(asked, work, out, quick=quick, seeds=tuple(seeds or ()))
+        found = results(asked, made, as_noted(distinct(made), work))
+        content = _content(asked, suite, made, found, reading(found, asked, wanted), quick=quick)
         out.mkdir(exist_ok=True)
-        write_json(out / "compare.json", content)
+        write_json(out / PAGE, content)
         (out / "compare.html").write_text(page(content, found), encoding="utf-8")
     console.print(f"\n[bold]{asked.question}[/bold]")
     for one in found:
@@ -100,7 +106,7 @@ def _content(
         "dataset": report["dataset"],
         "people": report["people"],
         "catalogue": report["catalogue"],
-        "seeds": list(found[0].seeds),
+        "seeds": sorted({seed for one in found for seed in one.seeds}),
         "found": as_content(found),
         "reading": told,
         "command": shlex.join(["llmrec", *sys.argv[1:]]),

@@ -106,8 +106,11 @@ def results(suite: Suite, planned: Sequence[Planned], doing: Sequence[Doing], *,
     return sorted(found, key=lambda one: -one.interval.mean)
 
 
-def reading(found: Sequence[Found], claims: Sequence[Claim] = ()) -> list[str]:
-    """What these figures allow to say, in sentences; nothing that they do not support. Claims are held against them."""
+def reading(found: Sequence[Found], suite: Suite | None = None, seeds: Sequence[int] = ()) -> list[str]:
+    """What these figures allow to say, in sentences; nothing that they do not support.
+
+    With a suite, its claims are held against them, and what of its cells and of these seeds was not run is named.
+    """
     best = found[0]
     equal = [one for one in found[1:] if one.level]
     told = [f"“{best.name}” has the highest mean, {best.interval.mean:.4f}."]
@@ -131,12 +134,12 @@ def reading(found: Sequence[Found], claims: Sequence[Claim] = ()) -> list[str]:
         else:
             told.append(f"“{one.name}” cannot be told from “{base.name}” ({numbers}){cost}.")
     by_name = {one.name: one for one in found}
-    for claim in claims:
+    for claim in suite.claims if suite else ():
         if claim.cell in by_name and claim.of in by_name:
             told += _held(claim, by_name[claim.cell].costs, by_name[claim.of].costs)
-    if len(next(iter(found)).seeds) == 1:
+    if all(len(one.seeds) == 1 for one in found):
         told.append("There is one seed a cell, so what another seed would give is not known.")
-    return told
+    return [*told, *_missing(found, suite, seeds)] if suite else told
 
 
 def as_content(found: Sequence[Found]) -> list[dict[str, Any]]:
@@ -177,6 +180,27 @@ def _plan(run: Path) -> dict[str, Any]:
     told = read_json(run, "manifest.json", kind="a tuned run", remedy="Remove it; the same command makes it again")
     plan: dict[str, Any] = told.get("plan", {})
     return plan
+
+
+def _missing(found: Sequence[Found], suite: Suite, seeds: Sequence[int]) -> list[str]:
+    """What of a suite was not run, and which cell stands in for the one that all are held against."""
+    made = {one.name: one.seeds for one in found}
+    told = []
+    if suite.against not in made:
+        base = next(one.name for one in found if one.gap is None)
+        told.append(f"“{suite.against}”, which all are to be held against, was not run: “{base}” stands in for it.")
+    whole = [f"“{name}”" for name in suite.cells if name not in made]
+    lacking = {name: [str(seed) for seed in seeds if seed not in made[name]] for name in suite.cells if name in made}
+    same = {tuple(some) for some in lacking.values()}
+    if len(same) == 1 and (some := list(next(iter(same)))):
+        whole.append(_seeds(some) + (" of the others" if whole else ""))
+    else:
+        whole += [f"{_seeds(some)} of “{name}”" for name, some in lacking.items() if some]
+    return [*told, *([f"Not run: {_listed(whole)}."] if whole else [])]
+
+
+def _seeds(some: Sequence[str]) -> str:
+    return f"seed{'s' if len(some) > 1 else ''} {_listed(some)}"
 
 
 def _held(claim: Claim, one: Costs, other: Costs) -> list[str]:

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from llmrec.artifact import read_json
 from llmrec.chain.stages import LLMREC, ROOT, SFT, Stage, starter
 from llmrec.config import load_config
 from llmrec.dataset import Dataset
 from llmrec.errors import ConfigError
 
-STAGES = "stages"
+STAGES, PAGE = "stages", "compare.json"
 Settings = tuple[str, ...]
 
 
@@ -132,6 +133,11 @@ class Planned:
         return self.stages[-2].made.parent
 
     @property
+    def made(self) -> bool:
+        """Whether all of it is there."""
+        return all(stage.made.exists() for stage in self.stages)
+
+    @property
     def report(self) -> Path:
         """The folder of the report."""
         return self.stages[-1].made.parent
@@ -160,8 +166,22 @@ def plan(
         Planned(name, seed, tuple(_chain(suite, name, cell.over(common), drawn, seed, work)))
         for name, cell in suite.cells.items()
         if not only or name in only
-        for seed in (seeds or (suite.seeds[:1] if quick else suite.seeds))
+        for seed in (seeds or seeds_of(suite, quick=quick))
     ]
+
+
+def seeds_of(suite: Suite, *, quick: bool) -> tuple[int, ...]:
+    """The seeds that each cell is to have."""
+    return suite.seeds[:1] if quick else suite.seeds
+
+
+def all_made(suite: Suite, work: Path, out: Path, *, quick: bool = False, seeds: Sequence[int] = ()) -> list[Planned]:
+    """All that is there of a suite: with its own seeds, with these, and with those that the page in `out` tells of."""
+    before: list[int] = []
+    if (out / PAGE).is_file():
+        before = read_json(out, PAGE, kind="what a suite found", remedy="Remove it; it is written anew")["seeds"]
+    every = sorted({*seeds_of(suite, quick=quick), *seeds, *before})
+    return [one for one in plan(suite, work, quick=quick, seeds=every) if one.made]
 
 
 def distinct(planned: list[Planned]) -> list[Stage]:
