@@ -59,6 +59,8 @@ def note_code(stages: Sequence[Stage]) -> None:
 
 def main() -> None:
     from llmrec.artifact import read_json
+    from llmrec.chain.running import as_noted
+    from llmrec.compare.results import as_content, reading, results
     from llmrec.compare.suite import distinct, name_of, plan, read_suite
 
     parser = arguments(__doc__ or "")
@@ -83,13 +85,18 @@ def main() -> None:
     words += ["--dataset", str(asked.dataset)] if asked.dataset else []
     words += ["--quick"] if asked.quick else []
     subprocess.run(words, check=True)
-    found = asked.work / name_of(file, asked.dataset, quick=asked.quick)
-    content = read_json(found, "compare.json", kind="what a suite found", remedy="Run the suite again")
-    kept = {
-        name: content[name]
-        for name in ("question", "against", "dataset", "people", "catalogue", "seeds", "found", "reading")
+    page = asked.work / name_of(file, asked.dataset, quick=asked.quick)
+    content = read_json(page, "compare.json", kind="what a suite found", remedy="Run the suite again")
+    # The page is of all that was ever made of the suite, these figures are of what was asked for now.
+    found = results(suite, planned, as_noted(stages, asked.work.absolute()))
+    seeds = sorted({one.seed for one in planned})
+    kept = {name: content[name] for name in ("question", "dataset", "people", "catalogue")} | {
+        "against": next(one.name for one in found if one.gap is None),
+        "seeds": seeds,
+        "found": as_content(found),
+        "reading": reading(found, suite, seeds),
     }
-    record("suites", figures_of(content), {}, seed=asked.seed, packages=PACKAGES, file=asked.json, more={"suite": kept})
+    record("suites", figures_of(kept), {}, seed=asked.seed, packages=PACKAGES, file=asked.json, more={"suite": kept})
 
 
 if __name__ == "__main__":
