@@ -1,9 +1,10 @@
 """Makes the kept results anew, each by the command that its file names, and says which were made by other code.
 
 A result is stale when a module that its program runs has changed since (comments and docstrings do not count). Results
-that need data of others or a GPU say so where these are missing. Without a name all are made, in an order in which one
-finds what another leaves; they take hours on two cores, so look first. Of some the smallest run
-is kept as well (benchmarks/results/quick, made by --quick): tests/test_results_again.py makes it again and compares.
+that need data of others, packages that are not ours or a GPU say so where these are missing. A stage in a work folder
+is kept where this code made it (--anew of each benchmark). Without a name all are made, in an order in which one finds
+what another leaves; they take hours on two cores, so look first. Of some the smallest run is kept as well
+(benchmarks/results/quick, made by --quick): tests/test_results_again.py makes it again and compares.
 
 examples:
   python benchmarks/again.py --list
@@ -13,6 +14,7 @@ examples:
 """
 
 import argparse
+import importlib.metadata
 import json
 import math
 import re
@@ -21,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +38,39 @@ MADE_BY = {"work/demo": [sys.executable, "-m", "llmrec", "demo", "--no-serve"]}
 GIVEN = ("data/", "films", "../")
 """How paths of data begin that somebody has to have."""
 NAMED = 3
-QUICK = {"ceiling": 60, "cold": 19, "learning": 60, "pretraining": 12}
-"""The benchmarks whose smallest run is kept, and how many people or pictures its shares are of."""
-STAGED = ("cold", "learning")
-"""Those that keep their stages in a folder."""
+
+
+@dataclass(frozen=True)
+class Small:
+    """The smallest run of a benchmark."""
+
+    cases: int
+    """How many people or pictures its shares are of."""
+    words: tuple[str, ...] = ()
+    """What it is told besides --quick."""
+    program: str | None = None
+    """The benchmark, where the result has another name."""
+
+
+QUICK = {
+    "ceiling": Small(60),
+    "cold": Small(19),
+    "learning": Small(60),
+    "pretraining": Small(12),
+    "suite-adaptation": Small(60, ("adaptation", "--only", "IA3"), "suites"),
+    "suite-content": Small(60, ("content", "--only", "two positions"), "suites"),
+    "suite-data": Small(60, ("data", "--only", "a quarter"), "suites"),
+    "suite-letters": Small(20, ("letters", "--only", "letters"), "suites"),
+    "suite-pretraining": Small(60, ("pretraining", "--only", "reconstructive"), "suites"),
+}
+"""The results whose smallest run is kept: those that say how well something is done, not how fast."""
+STAGED = {"cold": "cold", "learning": "learning", "suites": "compare"}
+"""Those that keep their stages in a folder, and its name."""
 NEVER_LESS = 0.02
 OTHERS = re.compile(r"minutes|seconds|share|minus|per_|gib|_ms|times|parameters|(?:^|_)p$|epochs|particles")
 """Figures that are of the machine, or differences of others."""
+ENDS = ("_low", "_high")
+"""How the ends of an interval are named."""
 
 
 def results() -> dict[str, dict[str, Any]]:
@@ -68,6 +97,13 @@ def hindrance(result: dict[str, Any], root: Path = ROOT) -> str | None:
     missing = [word for word in words if word.startswith(GIVEN) and not (root / word).exists()]
     if missing:
         return f"needs {', '.join(missing)}, which is not here (docs/datasets.md says where such data come from)"
+    versions = result.get("versions", {})
+    without = [f"{name}=={version.partition('+')[0]}" for name, version in versions.items() if not installed(name)]
+    if without:
+        return (
+            f"needs {', '.join(one.partition('==')[0] for one in without)}, which is not installed. Type "
+            f"pip install {' '.join(without)} (benchmarks/{result['benchmark']}.py may say more at its beginning)"
+        )
     if "gpu" in result["machine"]:
         import torch
 
@@ -76,21 +112,43 @@ def hindrance(result: dict[str, Any], root: Path = ROOT) -> str | None:
     return None
 
 
-def quick_run(name: str, file: Path) -> subprocess.CompletedProcess[str]:
+def installed(package: str) -> bool:
+    """Whether a package is there whose version a result names, Python itself among them; for CPUs alone or not."""
+    plain = package.removesuffix("-cpu")
+    found = importlib.metadata.distributions
+    return package == "python" or any(any(found(name=name)) for name in (plain, f"{plain}-cpu"))
+
+
+def quick_words(name: str, work: str = "work") -> list[str]:
+    """What Python is given for the smallest run of a benchmark, with all that it keeps in a folder."""
+    small = QUICK[name]
+    program = small.program or name
+    words = [f"benchmarks/{program}.py", *small.words]
+    words += ["--work", f"{work}/{STAGED[program]}"] if program in STAGED else []
+    return [*words, "--quick"]
+
+
+def quick_run(name: str, file: Path, work: Path) -> subprocess.CompletedProcess[str]:
     """The smallest run of a benchmark, with its figures in a file."""
-    with tempfile.TemporaryDirectory() as work:
-        words = [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", str(file)]
-        words += ["--work", work] if name in STAGED else []
-        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    words = [sys.executable, *quick_words(name, str(work)), "--json", str(file)]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def apart(kept: Mapping[str, float], now: Mapping[str, float], cases: int) -> dict[str, tuple[float, float]]:
-    """The shares that lie outside of what was kept and its 95 % interval over so many cases: both values."""
+    """The shares that lie outside of what was kept and its 95 % interval over so many cases: both values.
+
+    Where a result has intervals of its own (_low and _high), these have to overlap instead.
+    """
     found = {}
     for name, value in kept.items():
-        if OTHERS.search(name) or not 0 <= value <= 1:
+        if OTHERS.search(name) or not 0 <= value <= 1 or name.endswith(ENDS):
             continue
         seen = now.get(name, math.nan)
+        low, high = (f"{name}{end}" for end in ENDS)
+        if low in kept:
+            if not (now.get(low, math.nan) <= kept[high] and kept[low] <= now.get(high, math.nan)):
+                found[name] = (value, seen)
+            continue
         likely = (value * cases + 1) / (cases + 2)  # of none or all nothing is certain either
         allowed = max(NEVER_LESS, 1.96 * math.sqrt(likely * (1 - likely) / cases))
         if not abs(seen - value) <= allowed:
@@ -98,18 +156,20 @@ def apart(kept: Mapping[str, float], now: Mapping[str, float], cases: int) -> di
     return found
 
 
-def make_quick() -> None:
-    """Keep the smallest runs anew."""
-    for name in QUICK:
-        file = RESULTS / "quick" / f"{name}.json"
-        done = quick_run(name, file)
-        if not file.exists():
-            sys.exit(f"{name} --quick wrote nothing:\n{done.stdout}{done.stderr}")
-        content = json.loads(file.read_text(encoding="utf-8"))
-        content["command"] = f"python benchmarks/{name}.py --quick"
-        del content["code"]  # a test makes it again: that says more
-        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        print(f"{name}: {file.relative_to(ROOT)}", flush=True)
+def make_quick(chosen: Sequence[str]) -> None:
+    """Keep the smallest runs anew: these, or all of them."""
+    with tempfile.TemporaryDirectory() as work:
+        for name in chosen or QUICK:
+            made = Path(work) / f"{name}-made.json"
+            done = quick_run(name, made, Path(work))
+            if not made.exists():
+                sys.exit(f"{name} --quick wrote nothing:\n{done.stdout}{done.stderr}")
+            content = json.loads(made.read_text(encoding="utf-8"))
+            content["command"] = shlex.join(["python", *quick_words(name)])
+            del content["code"]  # a test makes it again: that says more
+            file = RESULTS / "quick" / f"{name}.json"
+            file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            print(f"{name}: {file.relative_to(ROOT)}", flush=True)
 
 
 def main() -> None:
@@ -117,10 +177,13 @@ def main() -> None:
     parser.add_argument("name", nargs="*", help="a result, or several; all without")
     parser.add_argument("--list", action="store_true", help="say which there are and how they stand; make none")
     parser.add_argument("--stale", action="store_true", help="only those that are not of this code")
-    parser.add_argument("--quick", action="store_true", help="keep the smallest runs anew instead; some minutes")
+    parser.add_argument("--quick", action="store_true", help="keep the smallest runs anew instead, all or some")
     asked = parser.parse_args()
     if asked.quick:
-        make_quick()
+        unknown = [name for name in asked.name if name not in QUICK]
+        if unknown:
+            parser.error(f"there is no smallest run of {unknown[0]!r}. There are {', '.join(QUICK)}")
+        make_quick(asked.name)
         return
     found = results()
     unknown = [name for name in asked.name if name not in found]
@@ -147,7 +210,7 @@ def main() -> None:
                 subprocess.run(command, cwd=ROOT, check=True)
         print(f"{name}: {result['command']}", flush=True)
         began, before = time.perf_counter(), (RESULTS / f"{name}.json").stat().st_mtime
-        done = subprocess.run([sys.executable, *words[1:]], cwd=ROOT, check=False)
+        done = subprocess.run([sys.executable, *words[1:], "--anew"], cwd=ROOT, check=False)
         # A benchmark whose targets are missed ends with 1 as well, but has written what it saw.
         wrote = (RESULTS / f"{name}.json").stat().st_mtime > before
         print(f"{name}: {'made anew' if wrote else 'FAILED'} in {(time.perf_counter() - began) / 60:.1f} minutes")

@@ -13,7 +13,7 @@ examples:
 import sys
 from pathlib import Path
 
-from chain import FUSED, LLMREC, SFT, as_figures, best_retriever, gains, measures, stage
+from chain import FUSED, LLMREC, SFT, as_figures, best_retriever, data_of, gains, measures, stage
 from record import arguments, record
 
 PACKAGES = ("torch", "transformers", "trl", "numpy")
@@ -35,6 +35,7 @@ def main() -> None:
     names = asked.only or list(KNN)
     whole = (asked.work / "quick" if asked.quick else asked.work).absolute()
     figures: dict[str, float] = {}
+    data: dict[str, str] = {}
     short = whole / "short"
     whole.mkdir(parents=True, exist_ok=True)
     stage("assemble", short / "config.json", [*LLMREC, "assemble", "--layers", "6", "--out", str(short)], figures)
@@ -55,6 +56,7 @@ def main() -> None:
         report = [*LLMREC, "evaluate", str(work / "index"), "--model", str(work / "run"), "--out", str(work / "report")]
         report += ["--limit", "200"] if asked.quick else []
         stage("evaluate", work / "report" / "report.json", report, minutes, asked.until)
+        data |= data_of(work / "report", name)
         each, told = gains(work / "report"), measures(work / "report")
         retriever = best_retriever(each)
         gap = compare(each[FUSED], each[retriever], seed=asked.seed)
@@ -68,7 +70,7 @@ def main() -> None:
         for measure, alone, fused in zip(MEASURES, KNN[name], WANTED[name], strict=True):
             reach[f"{name}_model_{measure}"] = (">=", alone)
             reach[f"{name}_fusion_with_model_{measure}"] = (">=", fused)
-    if not record("amazon", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json):
+    if not record("amazon", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json, data=data):
         sys.exit(1)
 
 

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from chain import LIGHT, LLMREC, MODEL, SFT, gains, stage, starter
+from chain import LIGHT, LLMREC, MODEL, SFT, data_of, gains, stage, starter
 from record import arguments, record
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "lancedb", "numpy")
@@ -78,7 +78,8 @@ def main() -> None:
         "new_model_minus_text": (">=", 0.0),
         "new_text_p": ("<=", 0.05),
     }
-    met = record("cold", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json)
+    data = data_of(work / "report-all")
+    met = record("cold", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json, data=data)
     sys.exit(0 if met or asked.quick else 1)
 
 

@@ -1,9 +1,10 @@
 """Whether explanations are true: a tuned run says why a person took a piece, and every claim in it is checked.
 
-Asks about held-out choices that were made for their taste. In each answer the claims are found (benchmarks/claims.py)
-and held against the piece's row and the reasons in truth/, which nothing that is trained may read. Beside the model
-stand texts that are not worth much, so that a high share means something: the same model shown other pieces' pictures,
-a review of another piece of the same kind, a text made of the label alone; and the person's own review, the ceiling.
+Asks about held-out choices that were made for their taste. In each answer the claims are found (the words of
+benchmarks/claims.py, by the rules of llmrec/evaluation/claims.py) and held against the piece's row and the reasons in
+truth/, which nothing that is trained may read. Beside the model stand texts that are not worth much, so that a
+high share means something: the same model shown other pieces' pictures, a review of another piece of the same kind, a
+text made of the label alone; and the person's own review, the ceiling.
 The checked model is the product: an answer loses the sentences that name what neither reviewers agree on nor the item's
 own text tells, where none is left the model is asked again, and at last nothing is said (llmrec/tuning/telling.py).
 
@@ -22,10 +23,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from claims import Verdict, judged, values_of
+from claims import named, values_of
 from record import arguments, record
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+from llmrec.evaluation.claims import Verdict, judged
+from llmrec.evaluation.truth import true_items, true_rows
+
 PACKAGES = ("torch", "transformers", "peft", "trl", "numpy")
 WORDING = "why-it-fits-or-not"
 QUICK = 24
@@ -56,16 +59,12 @@ class Shop:
     @classmethod
     def read(cls, dataset: Any) -> "Shop":
         """Join the catalogue with its hidden truth; the log's order is the one of the open dataset."""
-        items = dataset.items.collect()
-        rows = items.join(pl.read_parquet(dataset.folder / "truth/items.parquet"), on="item", maintain_order="left")
-        table = list(rows.iter_rows(named=True))
-        truth = pl.read_parquet(dataset.folder / "truth/interactions.parquet")
-        log = dataset.interactions.collect()
-        if not log.select("user", "item").equals(truth.select("user", "item")):
-            keys = ["user", "item", "timestamp"]
-            truth = log.select(keys).join(truth.unique(keys), on=keys, how="left", maintain_order="left")
-        told = log.select("rating", "review").hstack(truth.select("cause", "reasons"))
-        return cls([values_of(row) for row in table], items["title"].to_list(), rows["kind"].to_list(), told)
+        rows, why = true_items(dataset), true_rows(dataset)
+        assert rows is not None, "whoever asks looks for truth/ first"
+        assert why is not None
+        told = dataset.interactions.select("rating", "review").collect().hstack(why.select("cause", "reasons"))
+        values = [values_of(row) for row in rows.iter_rows(named=True)]
+        return cls(values, rows["title"].to_list(), rows["kind"].to_list(), told)
 
 
 def cases(shop: Shop, split: Any, part: str, count: int, seed: int) -> list[Case]:
@@ -229,7 +228,7 @@ def main() -> None:
     texts |= baselines(shop, split, chosen, asked.seed)
 
     def judge(case: Case, text: str) -> Verdict:
-        return judged(text, shop.values[case.item], [shop.values[code] for code in case.history], case.reasons)
+        return judged(text, named, shop.values[case.item], [shop.values[code] for code in case.history], case.reasons)
 
     verdicts = {
         name: [judge(case, text) for case, text in zip(chosen, said, strict=True)] for name, said in texts.items()
@@ -265,7 +264,8 @@ def main() -> None:
         short = name.replace("'", "").replace(",", "").replace(" ", "_")
         figures |= {f"{short}_{column}": value for column, value in row.items()}
     reach = {"model_checked_true_reason": (">=", 0.6), "model_checked_contradicts": ("<=", 0.05)}
-    if not record("explaining", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json):
+    data = {dataset.name: dataset.fingerprint}
+    if not record("explaining", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json, data=data):
         sys.exit(1)
 
 

@@ -10,11 +10,11 @@ examples:
   python benchmarks/explaining_xrec.py --data DIR --work work/xrec --json benchmarks/results/xrec.json
 """
 
-import json
 import sys
 from pathlib import Path
 
-from chain import LLMREC, SFT, as_figures, stage
+from chain import LLMREC, SFT, data_of, stage
+from heard import evidence_of, figures_of, heard, unmeasured
 from record import arguments, record
 
 PACKAGES = ("torch", "transformers", "trl", "numpy")
@@ -50,17 +50,16 @@ def main() -> None:
     count = 12 if asked.quick else asked.cases
     measure = [*LLMREC, "evaluate", str(index), "--model", str(run), "--speech", str(count), "--limit", "50"]
     stage("evaluate", report / "report.json", [*measure, "--out", str(report)], figures)
-    (heard,) = json.loads((report / "report.json").read_text())["speech"]
-    if heard["missing"]:
-        raise SystemExit(f"{run} says nothing: {heard['missing']}")
-    told = next(task for task in heard["tasks"] if task["task"] == "explanation")
-    figures["cases"] = told["cases"]
-    for row in told["rows"]:
-        means = {figure.lower().replace(" ", "_"): value["mean"] for figure, value in row["figures"].items()}
-        figures |= as_figures({row["name"].replace("'", ""): means})
+    told = heard(report)
+    explained = next(task for task in told["tasks"] if task["task"] == "explanation")
+    figures |= figures_of(explained) | evidence_of(told, "why_")
     for name, value in figures.items():
         print(f"  {name:60}{value:>12,.4f}")
-    record("explaining_xrec", figures, {}, seed=asked.seed, packages=PACKAGES, file=asked.json)
+    more = {"unmeasured": unmeasured(told)}
+    record(
+        "explaining_xrec", figures, {}, seed=asked.seed, packages=PACKAGES, file=asked.json, data=data_of(report),
+        more=more,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

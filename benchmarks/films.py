@@ -13,7 +13,20 @@ import json
 import sys
 from pathlib import Path
 
-from chain import FUSED, FUSED_LIGHT, LIGHT, LLMREC, MODEL, as_figures, best_retriever, gains, measures, stage
+from chain import (
+    FUSED,
+    FUSED_LIGHT,
+    LIGHT,
+    LLMREC,
+    MODEL,
+    as_figures,
+    best_retriever,
+    data_of,
+    gains,
+    looks,
+    measures,
+    stage,
+)
 from record import arguments, record
 
 PACKAGES = ("torch", "transformers", "trl", "lancedb", "numpy")
@@ -37,7 +50,7 @@ def main() -> None:
     build = [sys.executable, BUILDER, str(mapping), "--core", "5", "--out", str(films)]
     stage("dataset", films / "dataset.json", build, figures)
     made = [*LLMREC, "demo", str(films), "--work", str(demo), "--no-serve", "--seed", str(asked.seed)]
-    stage("demo", demo / "report" / "report.json", made + (["--quick"] if asked.quick else []), figures)
+    stage("demo", demo / "report" / "report.json", made + (["--quick"] if asked.quick else []), figures, folder=demo)
     whole = [*LLMREC, "evaluate", str(demo / "index"), "--model", str(demo / "run"), "--controls"]
     whole += ["--limit", "60"] if asked.quick else []
     stage("evaluate", work / "report" / "report.json", [*whole, "--out", str(work / "report")], figures)
@@ -52,10 +65,11 @@ def main() -> None:
     retriever = best_retriever(each)
     pairs = {"fused_minus_retriever": (FUSED, retriever), "model_minus_light": (MODEL, LIGHT)}
     pairs |= {"fused_minus_fused_light": (FUSED, FUSED_LIGHT), "model_minus_retriever": (MODEL, retriever)}
-    pairs |= {f"right_minus_{kind}": (MODEL, f"model, pictures {kind}") for kind in ("shuffled", "blank", "none")}
     for name, (one, other) in pairs.items():
         gap = compare(each[one], each[other], seed=asked.seed)
         figures |= {name: gap.mean, f"{name}_p": gap.p}
+    for kind, row in looks(work / "report").items():
+        figures |= {f"right_minus_{kind}": row["mean"], f"right_minus_{kind}_p": row["corrected"]}
     print(f"\nretriever: {retriever}")
     for name, value in figures.items():
         print(f"  {name:40}{value:>12,.4f}")
@@ -65,7 +79,8 @@ def main() -> None:
         "right_minus_shuffled_p": ("<=", 0.01),
         "right_minus_none_p": ("<=", 0.01),
     }
-    if not record("films", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json):
+    data = data_of(work / "report")
+    if not record("films", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json, data=data):
         sys.exit(1)
 
 

@@ -21,7 +21,9 @@ from chain import (
     SFT,
     as_figures,
     best_retriever,
+    data_of,
     gains,
+    looks,
     measures,
     stage,
     starter,
@@ -67,11 +69,9 @@ def main() -> None:
     figures["share_of_oracle"] = mean[MODEL] / whole
     figures["fused_minus_retriever"] = mean[FUSED] - mean[retriever]
     figures["fused_p"] = compare(each[FUSED], each[retriever], seed=asked.seed).p
-    for pictures in ("shuffled", "blank", "none"):
-        other = f"model, pictures {pictures}"
-        gap = compare(each[MODEL], each[other], seed=asked.seed)
-        figures[f"right_minus_{pictures}"], figures[f"right_{pictures}_p"] = gap.mean, gap.p
-        figures[f"right_{pictures}_share_of_sight"] = gap.mean / (whole - blind)
+    for kind, row in looks(work / "report").items():
+        figures[f"right_minus_{kind}"], figures[f"right_{kind}_p"] = row["mean"], row["corrected"]
+        figures[f"right_{kind}_share_of_sight"] = row["mean"] / (whole - blind)
     print(f"\nretriever: {retriever}")
     for name, value in figures.items():
         print(f"  {name:40}{value:>10.4f}")
@@ -80,13 +80,15 @@ def main() -> None:
         "fused_minus_retriever": (">=", 0.0),
         "fused_p": ("<=", 0.01),
         "right_shuffled_p": ("<=", 0.01),
+        "right_shuffled_within_category_p": ("<=", 0.01),
         "right_blank_p": ("<=", 0.01),
         "right_none_p": ("<=", 0.01),
         "right_none_share_of_sight": (">=", 0.5),
         "pretrain_minutes": ("<=", 10.0),
         "tune_minutes": ("<=", 15.0),
     }
-    if not record("learning", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json):
+    data = data_of(work / "report")
+    if not record("learning", figures, reach, seed=asked.seed, packages=PACKAGES, file=asked.json, data=data):
         sys.exit(1)
 
 

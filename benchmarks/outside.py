@@ -131,9 +131,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="ask so many people of the test part")
     asked = parser.parse_args()
     figures: dict[str, float] = {}
+    data: dict[str, str] = {}
     for folder in asked.index:
         index = Index.open(folder)
         dataset = index.dataset()
+        data[dataset.name] = dataset.fingerprint
         split = index.split(dataset)
         cases = cases_of(split, limit=200 if asked.quick else asked.limit)
         outsiders = systems_of(index, split, quick=asked.quick, seed=asked.seed)
@@ -151,7 +153,7 @@ def main() -> None:
         best = max(ranked[len(index.retrievers) :], key=lambda one: float(one.gains.column("ndcg@10").mean()))
         gap = compare(ours.gains.column("ndcg@10"), best.gains.column("ndcg@10"), seed=asked.seed)
         print(f"  {ours.name} minus {best.name}: {gap.mean:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), p {gap.p:.4f}")
-    if not record("outside", figures, {}, seed=asked.seed, packages=PACKAGES, file=asked.json):
+    if not record("outside", figures, {}, seed=asked.seed, packages=PACKAGES, file=asked.json, data=data):
         sys.exit(1)
 
 

@@ -27,7 +27,15 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a small run of under a minute, to see that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures with machine and versions")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--anew", action=_Anew, nargs=0, help="keep no stage that other code made, nor what reads it")
     return parser
+
+
+class _Anew(argparse.Action):
+    """Says so to whoever keeps stages; the command that a result names is without it."""
+
+    def __call__(self, *_: Any) -> None:
+        BEGUN["anew"] = True
 
 
 def record(
@@ -38,9 +46,13 @@ def record(
     seed: int,
     packages: Sequence[str],
     file: Path | None,
+    data: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Print what was reached, write the JSON if asked, and say whether all targets were met."""
+    """Print what was reached, write the JSON if asked, and say whether all targets were met.
+
+    `data` are the fingerprints of the datasets that were read, by name.
+    """
     met = True
     for figure, (operator, wanted) in reach.items():
         good = figure in figures and OPERATORS[operator](figures[figure], wanted)
@@ -52,12 +64,13 @@ def record(
     if file:
         content = {
             "benchmark": name,
-            "command": " ".join(["python", *sys.argv]),
+            "command": " ".join(["python", *(word for word in sys.argv if word != "--anew")]),
             "date": date.today().isoformat(),
             "commit": BEGUN["commit"],
             "machine": machine(),
             "versions": versions(packages),
-            "code": BEGUN["code"] | BEGUN.get("kept", {}),
+            "code": BEGUN["code"] | BEGUN.get("beside", {}) | BEGUN.get("kept", {}),
+            **({"data": dict(data)} if data else {}),
             "seed": seed,
             "figures": dict(figures),
             "reach": {figure: list(target) for figure, target in reach.items()},
@@ -72,18 +85,37 @@ def record(
 
 def also(*paths: Path) -> None:
     """Files beside its own by which this run is told what to do, such as a suite and the recipes of its cells."""
-    BEGUN["code"] |= {path.resolve().relative_to(ROOT).as_posix(): fingerprint(path.resolve()) for path in paths}
+    told = {path.resolve().relative_to(ROOT).as_posix(): fingerprint(path.resolve()) for path in paths}
+    BEGUN.setdefault("beside", {}).update(told)
 
 
 def kept_from(code: Mapping[str, str]) -> None:
     """A stage was not made again: what it was made by counts, where that is otherwise now."""
-    own = BEGUN.get("code", {})
-    BEGUN.setdefault("kept", {}).update({name: told for name, told in code.items() if own.get(name) != told})
+    BEGUN.setdefault("kept", {}).update({name: told for name, told in code.items() if _now(name) != told})
 
 
 def kept_by(file: Path, name: str) -> None:
     """The same by the file beside a stage; one that was kept before such files were written is not known."""
     kept_from(json.loads(file.read_text()) if file.exists() else {f"{name}, kept from before": "unknown"})
+
+
+def of_now(file: Path) -> bool:
+    """Whether the file beside a stage names the code that runs, and nothing that is otherwise now."""
+    told: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    return begun().keys() <= told.keys() and all(_now(name) == code for name, code in told.items())
+
+
+def anew() -> bool:
+    """Whether stages of other code are made again."""
+    return bool(BEGUN.get("anew"))
+
+
+def _now(name: str) -> str | None:
+    """The fingerprint of a file as the program began with it; of a recipe that it does not read itself, as it is."""
+    known: dict[str, str] = BEGUN.get("code", {}) | BEGUN.get("beside", {})
+    if name in known or not name.endswith(".yaml") or not (ROOT / name).is_file():
+        return known.get(name)
+    return fingerprint(ROOT / name)
 
 
 def begun() -> dict[str, str]:

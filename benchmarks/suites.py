@@ -9,16 +9,16 @@ examples:
   python benchmarks/suites.py content --dataset films --json benchmarks/results/suite-content-films.json
 """
 
-import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chain import LLMREC, ROOT, as_figures
-from record import also, arguments, begun, kept_by, record
+from chain import LLMREC, ROOT, as_figures, keeps
+from record import also, arguments, record
 
+from llmrec.chain.running import JOURNAL, Journal
 from llmrec.chain.stages import Stage
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "numpy")
@@ -33,10 +33,9 @@ def figures_of(content: Mapping[str, Any]) -> dict[str, float]:
             "ndcg@10": one["interval"]["mean"],
             "ndcg@10_low": one["interval"]["low"],
             "ndcg@10_high": one["interval"]["high"],
-            "minutes": one["costs"]["minutes"],
-            "memory_mib": one["costs"]["memory"],
-            "trained_parameters": one["costs"]["trained"],
         }
+        costs = (("minutes", "minutes"), ("memory_mib", "memory"), ("trained_parameters", "trained"))
+        told |= {figure: one["costs"][cost] for figure, cost in costs if one["costs"][cost] is not None}
         if one["gap"] is not None:
             told |= {"minus": one["gap"]["mean"], "p": one["corrected"]}
         if one["deviation"] is not None:
@@ -46,21 +45,25 @@ def figures_of(content: Mapping[str, Any]) -> dict[str, float]:
     return as_figures(cells)
 
 
-def note_code(stages: Sequence[Stage]) -> None:
-    """Keep beside each stage by what code it is made, and count what made those that are there already."""
+def note_code(stages: Sequence[Stage], work: Path) -> None:
+    """Keep beside each stage by what code it is made, and count what made those that are there already.
+
+    With --anew those of other code are removed, and what is noted of their costs.
+    """
+    noted = Journal.open(work, JOURNAL)
     for one in stages:
-        file = one.made.parent.with_suffix(".code")
-        if one.made.exists():
-            kept_by(file, one.name)
-        else:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(begun()))
+        folder = one.made.parent
+        there = folder.exists()
+        keeps(one.name, one.made, folder.with_suffix(".code"), one.command)
+        if there and not folder.exists():
+            noted.forget(one)
 
 
 def main() -> None:
     from llmrec.artifact import read_json
     from llmrec.chain.running import as_noted
-    from llmrec.compare.results import as_content, reading, results
+    from llmrec.compare.reading import reading
+    from llmrec.compare.results import as_content, results
     from llmrec.compare.suite import distinct, name_of, plan, read_suite
 
     parser = arguments(__doc__ or "")
@@ -75,10 +78,11 @@ def main() -> None:
     file = SUITES / f"{asked.suite}.yaml"
     suite = read_suite(file)
     suite = replace(suite, dataset=asked.dataset) if asked.dataset else suite
-    planned = plan(suite, asked.work.absolute(), quick=asked.quick, only=frozenset(asked.only), seeds=asked.seeds)
+    work = asked.work.absolute()
+    planned = plan(suite, work, quick=asked.quick, only=frozenset(asked.only), seeds=asked.seeds)
     stages = distinct(planned)
     also(file, *(ROOT / word for one in stages for word in one.command if word.endswith(".yaml")))
-    note_code(stages)
+    note_code(stages, work)
     words = [*LLMREC, "compare", str(file), "--work", str(asked.work)]
     for option, values in (("--seed", asked.seeds), ("--only", asked.only)):
         words += [word for value in values for word in (option, str(value))]
@@ -90,13 +94,22 @@ def main() -> None:
     # The page is of all that was ever made of the suite, these figures are of what was asked for now.
     found = results(suite, planned, as_noted(stages, asked.work.absolute()))
     seeds = sorted({one.seed for one in planned})
-    kept = {name: content[name] for name in ("question", "dataset", "people", "catalogue")} | {
+    kept = {name: content[name] for name in ("question", "along", "dataset", "people", "catalogue")} | {
         "against": next(one.name for one in found if one.gap is None),
         "seeds": seeds,
         "found": as_content(found),
         "reading": reading(found, suite, seeds),
     }
-    record("suites", figures_of(kept), {}, seed=asked.seed, packages=PACKAGES, file=asked.json, more={"suite": kept})
+    record(
+        "suites",
+        figures_of(kept),
+        {},
+        seed=asked.seed,
+        packages=PACKAGES,
+        file=asked.json,
+        data={content["dataset"]["name"]: content["dataset"]["fingerprint"]},
+        more={"suite": kept},
+    )
 
 
 if __name__ == "__main__":

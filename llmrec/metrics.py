@@ -70,28 +70,51 @@ class Spread:
     """What a system's lists do to a catalogue; none of it says whether they are right."""
 
     coverage: float
-    """Share of the catalogue that stands on anybody's list."""
-    gini: float
-    """0 where all items are shown equally often, 1 where one item takes it all."""
-    novelty: float
+    """Share of the items that are ranked that stands on anybody's list."""
+    gini: float | None
+    """0 where all items that are ranked are shown equally often, 1 where one takes it all."""
+    novelty: float | None
     """Mean surprise of a shown item in bits: minus log2 of the share of people who took it in training."""
-    popularity_lift: float
-    """How many times as popular a shown item is as one of the same person's history."""
+    popularity_lift: float | None
+    """How many times as popular a shown item is as one of the same person's history; the median over people."""
+    lift_people: int
+    """How many people that is of: who has no history of items that were taken in training, or no list, is left out."""
+    missing: dict[str, str]
+    """Why a figure is None, by its name."""
 
 
-def spread(lists: Codes, histories_popularity: Floats, popularity: npt.NDArray[Any], people: int) -> Spread:
-    """Measure lists of item codes (one row a person; -1 for an empty place) against training counts of the items."""
+def spread(
+    lists: Codes,
+    histories_popularity: Floats,
+    popularity: npt.NDArray[Any],
+    people: int,
+    offered: npt.NDArray[Any] | None = None,
+) -> Spread:
+    """Measure lists of item codes (one row a person; -1 for an empty place) against training counts of the items.
+
+    `offered` are the items that are ranked, by default all of them.
+    """
+    offered = np.arange(len(popularity)) if offered is None else offered
     shown = lists[lists >= 0]
-    counts = np.bincount(shown, minlength=len(popularity)).astype(np.float64)
+    counts = np.bincount(shown, minlength=len(popularity))[offered].astype(np.float64)
     share = (popularity + 1) / (people + 1)  # an item that nobody took is as surprising as one that one person took
     mean_shown = np.array([popularity[row[row >= 0]].mean() if (row >= 0).any() else np.nan for row in lists])
     known = np.isfinite(mean_shown) & (histories_popularity > 0)
     lift = mean_shown[known] / histories_popularity[known]
+    missing = {}
+    if not len(shown):
+        missing = dict.fromkeys(("gini", "novelty", "popularity_lift"), "nothing stands on any list")
+    elif not popularity[offered].any():
+        missing = dict.fromkeys(("novelty", "popularity_lift"), "nothing that is ranked was ever taken in training")
+    elif not len(lift):
+        missing["popularity_lift"] = "nobody who has a list has a history of items that were taken in training"
     return Spread(
         coverage=float((counts > 0).mean()),
-        gini=gini(counts),
-        novelty=float(-np.log2(share[shown]).mean()) if len(shown) else 0.0,
-        popularity_lift=float(np.median(lift)) if len(lift) else 0.0,
+        gini=None if "gini" in missing else gini(counts),
+        novelty=None if "novelty" in missing else float(-np.log2(share[shown]).mean()),
+        popularity_lift=None if "popularity_lift" in missing else float(np.median(lift)),
+        lift_people=0 if "popularity_lift" in missing else len(lift),
+        missing=missing,
     )
 
 
@@ -115,10 +138,10 @@ def auc(scores: Floats, labels: npt.NDArray[np.bool_]) -> float:
     return float((rankdata(scores)[labels].sum() - taken * (taken + 1) / 2) / (taken * others))
 
 
-def log_loss(probabilities: Floats, labels: npt.NDArray[np.bool_]) -> float:
-    """Mean surprise in nats of what was taken and what was not."""
+def surprise(probabilities: Floats, labels: npt.NDArray[np.bool_]) -> Floats:
+    """The surprise in nats of each that was taken or was not; its mean is the log-loss."""
     held = np.clip(probabilities, 1e-15, 1 - 1e-15)
-    return float(-np.where(labels, np.log(held), np.log1p(-held)).mean())
+    return np.asarray(-np.where(labels, np.log(held), np.log1p(-held)), dtype=np.float64)
 
 
 def rmse(told: Floats, true: Floats) -> float:

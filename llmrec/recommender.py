@@ -81,6 +81,11 @@ class Recommender:
         split, people = str(told["split"]), float(told.get("people", 1.0))
         return cls(folder, recipe, ranking, write, prompts, bank, split, people=people, light=light)
 
+    @property
+    def eyes(self) -> list[str]:
+        """The kinds of picture vectors that its item words are made of; none where it never saw a picture."""
+        return [kind for kind in EYES if kind in self.bank.vectors]
+
     def source(self, dataset: Dataset, progress: Progress | None = None, **changes: Any) -> ExampleSource:
         """What makes prompts like those that the run was tuned on; `changes` are to the recipe's examples."""
         return example_source(
@@ -95,18 +100,18 @@ class Recommender:
         Within categories they are shuffled among the items of each of the `groups`.
         """
         words = self.ranking.ranker.words
-        seen = [kind for kind in EYES if kind in self.bank.vectors]
-        if not seen:
+        if not self.eyes:
             raise InputError(f"{self.folder} was tuned without pictures, so there is nothing to control")
         vectors = {**self.bank.vectors}
-        for kind in seen:
+        for kind in self.eyes:
             blank = self._blank(kind, index) if pictures == "blank" else None
             vectors[kind] = changed_pictures(vectors[kind], pictures, blank, groups, seed=seed)
         content, known = words.prepare({kind: torch.from_numpy(table) for kind, table in vectors.items()})
         return self._with(content.to(words.content), known.to(words.known), f"model, pictures {pictures}")
 
-    def ablations(self) -> list[ModelRanking]:
-        """The same model, each part of its item words left out, and each alone; nothing where there is one part.
+    def ablations(self) -> dict[str, ModelRanking]:
+        """The same model, each part of its item words left out, and each alone, by what was done; nothing where there
+        is one part.
 
         What is seen of a picture is one part, however many vectors tell it. Nothing is tuned anew: an item is as it
         would be if that part were not known of it. Vectors learnt by heart (`words.learnt`) stay.
@@ -114,12 +119,12 @@ class Recommender:
         words = self.ranking.ranker.words
         part_of = [PICTURES if kind in (*EYES, TOLD) else kind for kind in words.widths]
         each = torch.tensor(list(words.widths.values()), device=words.content.device)
-        found = []
+        found: dict[str, ModelRanking] = {}
         for part in dict.fromkeys(part_of) if len(set(part_of)) > 1 else ():
             own = torch.tensor([float(one == part) for one in part_of]).to(words.known)
             for name, stays in ((f"without {part}", 1 - own), (f"{part} alone", own)):
                 content = words.content * torch.repeat_interleave(stays, each).to(words.content)
-                found.append(self._with(content, words.known * stays, f"model, {name}"))
+                found[name] = self._with(content, words.known * stays, f"model, {name}")
         return found
 
     def _with(self, content: torch.Tensor, known: torch.Tensor, name: str) -> ModelRanking:
@@ -165,7 +170,10 @@ class Recommender:
         if kind == "sight":
             return mean_of(self.write.album.encoded([empty])[0])
         if index.sights is None:
-            raise InputError(f"{index.folder} knows no pictures, so it cannot look at an empty one")
+            raise InputError(
+                f"{index.folder} knows no pictures, so it cannot look at an empty one. "
+                "Take the index that the run was tuned with"
+            )
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "blank.png"
             empty.save(path)

@@ -48,11 +48,15 @@ def intervals(values: Floats, *, seed: int = 0) -> list[Interval]:
         reach = 1.959964 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
         low, high = means - reach, means + reach
     else:
-        drawn = _times_drawn(len(values), seed)
-        step = max(1, CHUNK // len(values))
-        parts = [drawn[at : at + step].astype(np.float64) @ values for at in range(0, RESAMPLES, step)]
-        low, high = np.quantile(np.concatenate(parts) / len(values), [0.025, 0.975], axis=0)
+        low, high = np.quantile(resampled(values, seed=seed) / len(values), [0.025, 0.975], axis=0)
     return [Interval(*map(float, three)) for three in zip(means, low, high, strict=True)]
+
+
+def resampled(values: Floats, *, seed: int = 0) -> Floats:
+    """The sums of all measures over people who are drawn with replacement, one row a resample."""
+    drawn = _times_drawn(len(values), seed)
+    step = max(1, CHUNK // len(values))
+    return np.concatenate([drawn[at : at + step].astype(np.float64) @ values for at in range(0, RESAMPLES, step)])
 
 
 def compare(first: Floats, second: Floats, *, seed: int = 0) -> Difference:

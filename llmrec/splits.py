@@ -163,11 +163,10 @@ def sampled_candidates(split: Split, part: Part, *, negatives: int = 99, seed: i
     """
     log, rows = split.log, split.rows(part)
     owner = log.user_of_rows()
-    people = log.start[owner[rows] + 1] - log.start[owner[rows]]
-    if len(rows) and int(people.max()) + negatives > len(log.items):
+    taken = most_taken(split, part)
+    if taken + negatives > len(log.items):
         raise InputError(
-            f"{negatives} negatives cannot be drawn: a person took {int(people.max())} of {len(log.items)} items. "
-            "Ask for fewer"
+            f"{negatives} negatives cannot be drawn: a person took {taken} of {len(log.items)} items. Ask for fewer"
         )
     rng = np.random.default_rng(seed)
     table = np.empty((len(rows), negatives + 1), dtype=np.int32)
@@ -175,6 +174,13 @@ def sampled_candidates(split: Split, part: Part, *, negatives: int = 99, seed: i
     for line, row in zip(table, rows, strict=True):
         line[1:] = draw_unseen(rng, len(log.items), log.history(int(owner[row])), negatives)
     return table
+
+
+def most_taken(split: Split, part: Part) -> int:
+    """How many rows the person with the most of them has, of those with targets in a part."""
+    log = split.log
+    owners = log.user_of_rows()[split.rows(part)]
+    return int((log.start[owners + 1] - log.start[owners]).max()) if len(owners) else 0
 
 
 def draw_unseen(rng: np.random.Generator, items: int, seen: Codes, count: int) -> Codes:

@@ -67,6 +67,10 @@ def print_examples(info: Mapping[str, Any]) -> None:
         print(f"{count:,} rows were left out: {reason}")
 
 
+WIDTHS = {"NDCG@10": 7, "95 %": 14}
+"""Of figures' columns that are wider than six characters."""
+
+
 def print_report(content: Mapping[str, Any]) -> None:
     """Each system's main figures with their intervals, best first, and how sure the best one's lead is."""
     how = {
@@ -75,20 +79,22 @@ def print_report(content: Mapping[str, Any]) -> None:
         "sampled": "1+99 sampled: flatters every system",
     }[content["protocol"]]
     title = f"{content['dataset']['name']}, {content['split']}, {content['part']}: {content['people']:,} targets, {how}"
-    several = len(content["seeds"]) > 1
+    several = content["several"]
     table = Table(title=title, title_justify="left", padding=(0, 0, 0, 1) if several else (0, 1))  # within 80 columns
-    table.add_column("system", no_wrap=True)
-    for name in ("HR@10", "NDCG@10", *(["±"] if several else []), "95 %", "top 100" if several else "in top 100", "p"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("system", overflow="fold")  # a long name takes another line, figures stay whole
+    top = [] if content["protocol"] == "sampled" else ["top 100" if several else "in top 100"]
+    for name in ("HR@10", "NDCG@10", *(["±"] if several else []), "95 %", *top, "p"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=WIDTHS.get(name, 6))
     certain = {row["other"]: row["corrected"] for row in content["comparisons"] if row["measure"] == "ndcg@10"}
     for system in content["systems"]:
         gain = system["measures"]["ndcg@10"]
         cells = [f"{system['measures']['hr@10']['mean']:.4f}", f"{gain['mean']:.4f}"]
         if several:
-            cells.append(f"{system['deviation']['ndcg@10']:.4f}")
+            cells.append(f"{system['deviation']['ndcg@10']:.4f}" if system["deviation"] else "")
         cells.append(f"{gain['low']:.3f} to {gain['high']:.3f}")
         p = certain.get(system["name"])
-        cells += [f"{system['found']['100']:.1%}", "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"]
+        cells += [f"{system['found']['100']:.1%}" for _ in top]
+        cells.append("" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}")
         table.add_row(escape(system["name"]), *cells)
     Console().print(table)
     chance = content["random"]
@@ -99,12 +105,15 @@ def print_report(content: Mapping[str, Any]) -> None:
             "of its lag behind the first in NDCG@10, paired over people, corrected for all comparisons",
         )
     if several:
-        seeds = ", ".join(map(str, content["seeds"]))
-        say("[dim]±[/]", f"is the standard deviation of NDCG@10 over seeds; figures are means over the seeds {seeds}")
+        say("[dim]±[/]", f"is the standard deviation of NDCG@10 over seeds. {several}")
+    for line in content["looks"]["reading"] if content["looks"] else []:
+        say("[dim]looks[/]", line)
     for row in content["labels"]:
         say("[dim]labels[/]", row["note"])
     for model in content["speech"]:
         _print_speech(model)
+    for line in content["untold"]:
+        say("[dim]not here[/]", line)
     for warning in content["warnings"]:
         say("[yellow]warning[/]", warning)
 
@@ -123,7 +132,8 @@ def _print_speech(model: Mapping[str, Any]) -> None:
     for row in model["evidence"]:
         told = f"not measured: {row['missing']}"
         if not row["missing"]:
-            told = f"{row['fall']:.3f} nats less without what it rests on, {row['fall_of_others']:.3f} without "
+            told = f"{row['fall']['mean']:.3f} nats less without what it rests on, "
+            told += f"{row['fall_of_others']['mean']:.3f} without "
             told += f"{row['against']}: {row['gap']['mean']:+.3f} (p {row['corrected']:.4f})"
         table.add_row(f"why: {escape(row['name'])}", f"{row['cases']:,}", escape(told))
     Console().print(table)

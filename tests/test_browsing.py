@@ -14,7 +14,8 @@ from llmrec.gateway.access import Keys, add_key
 from llmrec.gateway.grid import grid
 from llmrec.gateway.names import Names
 from llmrec.gateway.routes.browsing import glance
-from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 
 Json = dict[str, Any]
 

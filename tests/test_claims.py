@@ -4,14 +4,21 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
-from claims import claims, judged
+from claims import named as find
+
+from llmrec.evaluation import claims
+from llmrec.evaluation.claims import Verdict
 
 PIECE = frozenset({"kind=hat", "silhouette=sun hat", "colour=navy", "pattern=leaves", "material=wool", "trim=bow"})
 SHOE = frozenset({"kind=shoe", "colour=red"})
 
 
 def named(text: str) -> set[str]:
-    return {claim.name for claim in claims(text)}
+    return {claim.name for claim in claims.claims(text, find)}
+
+
+def judged(text: str, piece: frozenset[str], history: list[frozenset[str]], reasons: list[str]) -> Verdict:
+    return claims.judged(text, find, piece, history, reasons)
 
 
 def test_values_are_found_and_words_inside_other_words_are_not() -> None:

@@ -19,7 +19,8 @@ from llmrec.modeling.bank import make_bank
 from llmrec.modeling.base import load_base
 from llmrec.modeling.transcript import Transcriber
 from llmrec.prompts import Prompts
-from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 from llmrec.tokens import TokenMeter, load_tokenizer
 from llmrec.tuning.material import Material, picture_paths
 from llmrec.tuning.recipe import TuningRecipe

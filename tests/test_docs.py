@@ -92,7 +92,7 @@ def test_links_within_the_site_lead_to_pages_and_places_that_are_there(site: Pat
 
 
 def test_no_marker_is_left_and_none_is_unknown(site: Path) -> None:
-    assert not [page.name for page in site.rglob("*.html") if "from code:" in page.read_text()]
+    assert not [page.name for page in site.rglob("*.html") if "<!-- from code:" in page.read_text()]
     used = {kind for path in DOCS.rglob("*.md") for kind, *_ in hook.MARKER.findall(path.read_text())}
     assert used == set(hook.MADE)
 
@@ -181,6 +181,17 @@ def test_figures_are_read_from_the_file_and_not_written_by_hand() -> None:
         results.chosen("learning", ["what | it", "model | no_such_figure"])
 
 
+def test_sentences_about_results_take_their_figures_from_the_files() -> None:
+    figures = results.result("learning")["figures"]
+    wanted = f"+{figures['fused_minus_retriever']:.4f}, or {figures['model_ndcg@10']:.4f}"
+    assert results.said("learning", "{+fused_minus_retriever}, or {model_ndcg@10}") == wanted
+    prose = hook.MARKER.sub("", (ROOT / "docs" / "results.md").read_text())
+    by_hand = re.findall(r"[^.\n]*(?:\d*\.\d+|\d %)[^.\n]*", prose)
+    assert not by_hand, "write <!-- from code: said RESULT ({figure}) --> in docs/results.md, since these go stale"
+    assert hook.filled("`<!-- from code: recipes -->`") == "`<!-- from code: recipes -->`", "it is only spoken of"
+    assert hook.filled("so<!-- from code: said learning (p {fused_p}) -->.").startswith("so (p 0.")
+
+
 def test_a_suite_is_drawn_by_its_costs_with_the_numbers_of_its_table() -> None:
     found = results.result("suite-adaptation")["suite"]["found"]
     plain, drawn = results.suite("suite-adaptation", []), results.suite("suite-adaptation", ["minutes", "memory"])
@@ -191,6 +202,11 @@ def test_a_suite_is_drawn_by_its_costs_with_the_numbers_of_its_table() -> None:
         assert f"\n| {number}. **{one['name']}**" in drawn
         assert drawn.count(f"<title>{one['name']}: {one['interval']['mean']:.4f}</title>") == 2
         assert drawn.count('class="number" x="') == 2 * len(found)
+    of_people = results.suite("suite-data", ["along"])
+    smallest = results.result("suite-data")["suite"]["found"][-1]
+    line = f"| 4. {smallest['name']} | {smallest['interval']['mean']:.4f} | {smallest['beside']['light reader']:.4f} |"
+    assert line in of_people, "what others reach, in a table of its own"
+    assert of_people.count("not in all reports") == list(smallest["beside"].values()).count(None)
 
 
 def test_every_error_says_what_to_do_by_itself_or_by_a_remedy() -> None:

@@ -269,7 +269,7 @@ def by_name(free: float, **facts: Any) -> dict[str, Fit]:
 def test_recipes_are_judged_by_what_they_need() -> None:
     laptop = by_name(8.0)
     assert laptop["starter"].verdict == "fits"
-    assert laptop["starter"].time == "about half an hour"
+    assert laptop["starter"].time == "about an hour"
     assert by_name(8.0, computes_in="bfloat16", speed={"bfloat16": 800.0})["starter"].time == "minutes"
     assert laptop["llava-7b-qlora"].verdict == "needs a GPU"
     assert best(list(laptop.values())) == laptop["starter"]

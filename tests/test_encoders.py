@@ -39,7 +39,8 @@ from llmrec.errors import ConfigError, InputError
 from llmrec.retrieval.encoder import Encoder
 from llmrec.retrieval.encoder_files import adopt
 from llmrec.retrieval.encoders import adopted
-from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 
 COLOURS = {
     "red": (220, 30, 30), "green": (30, 190, 40), "blue": (30, 50, 220), "yellow": (240, 220, 30),

@@ -4,12 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from shops import interactions, shop
+from shops import catalogue, interactions, shop
 
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
@@ -21,7 +22,8 @@ from llmrec.evaluation.run import by_chance, cases_of, comparisons, rank, rank_a
 from llmrec.metrics import pessimistic_ranks
 from llmrec.retrieval import neighbours, popularity
 from llmrec.retrieval.fusion import Fusion
-from llmrec.splits import cold_items, leave_one_out, split_by_name
+from llmrec.splits import TRAIN, VALID, cold_items, leave_one_out, split_by_name
+from llmrec.tables import print_report
 
 
 def write_report(out: Path, *words, **named) -> None:
@@ -67,7 +69,7 @@ def test_a_seer_gets_everything_and_whoever_says_nothing_gets_nothing(split):
     cases = cases_of(split)
     seer, nothing = rank(Seer(split), cases), rank(Nothing(40), cases)
     assert seer.gains.column("hr@1").mean() == 1.0
-    assert seer.auc > 0.97
+    assert seer.wins.mean() == 1.0
     assert nothing.gains.column("hr@20").mean() == 0.0, "ties count against the ranker"
     assert nothing.ranks.tolist() == [40 - len(history) for history in cases.histories]
 
@@ -112,16 +114,18 @@ def test_systems_side_by_side_rank_as_each_does_alone(split):
         assert together.name == alone.name
         assert together.ranks.tolist() == alone.ranks.tolist()
         assert together.lists.tolist() == alone.lists.tolist()
-        assert (together.auc, together.log_loss) == (alone.auc, alone.log_loss)
+        assert together.wins.tolist() == alone.wins.tolist()
+        assert together.surprises.tolist() == alone.surprises.tolist()
 
 
 def test_a_clean_cut_is_certain_and_noise_is_a_coin():
     rng = np.random.default_rng(0)
     sure = Pairs(rng.normal(9, 1, 2_000), rng.normal(-9, 1, 2_000))
-    assert sure.log_loss(calibrate(sure)) < 0.01
+    assert sure.surprises(calibrate(sure)).mean() < 0.01
     noise, other = (Pairs(rng.normal(size=2_000), rng.normal(size=2_000)) for _ in range(2))
-    assert noise.log_loss(calibrate(other)) == pytest.approx(COIN, abs=0.003)
-    assert Pairs(np.zeros(5), np.zeros(5)).log_loss(calibrate(Pairs(np.zeros(5), np.zeros(5)))) == pytest.approx(COIN)
+    assert noise.surprises(calibrate(other)).mean() == pytest.approx(COIN, abs=0.003)
+    same = Pairs(np.zeros(5), np.zeros(5))
+    assert same.surprises(calibrate(same)) == pytest.approx([COIN] * 5)
 
 
 def test_chances_are_those_that_the_scores_were_drawn_with():
@@ -141,20 +145,82 @@ def test_an_item_without_a_score_is_less_likely_than_any_that_has_one():
     least = float(np.min(pairs.scores[np.isfinite(pairs.scores)]))
     assert 0 < chances(np.array([-np.inf]))[0] < chances(np.array([least]))[0]
     assert chances(np.array([np.nan, -np.inf, -1e30])).tolist() == [chances(np.array([-np.inf]))[0]] * 3
-    assert pairs.log_loss(chances) < 0.55
+    assert pairs.surprises(chances).mean() < 0.55
     nobody = Pairs(np.full(9, -np.inf), np.full(9, -np.inf))
-    assert (nobody.auc(), nobody.log_loss(calibrate(nobody))) == (0.5, pytest.approx(COIN))
+    assert nobody.wins().tolist() == [0.5] * 9
+    assert nobody.surprises(calibrate(nobody)) == pytest.approx([COIN] * 9)
+
+
+def test_a_target_is_held_against_the_same_persons_other_item_alone():
+    level = np.random.default_rng(3).normal(0, 1_000, 200)
+    assert Pairs(level + 1, level).wins().tolist() == [1.0] * 200, "people whose scores all lie higher are no matter"
+    taken, other = np.array([np.nan, 0, np.nan, 2, np.inf]), np.array([0, np.nan, -np.inf, 2, 1e30])
+    assert Pairs(taken, other).wins().tolist() == [0.0, 1.0, 0.5, 0.5, 1.0], "what is no number is the lowest"
+
+
+class Levels(Seer):
+    """Knows the targets, and scores each person on a level of their own."""
+
+    name = "levels"
+
+    def score(self, histories):
+        levels = np.array([[history.sum() % 97] for history in histories], dtype=np.float32)
+        return super().score(histories) + 10 * levels
+
+
+def test_the_level_of_a_persons_scores_is_no_matter_to_the_auc_of_a_report(small_shop, split, tmp_path):
+    cases = cases_of(split)
+    write_report(
+        tmp_path / "report", small_shop, cases, [rank(Levels(split), cases), rank(popularity.fit(split), cases)]
+    )
+    told = {one["name"]: one for one in json.loads((tmp_path / "report" / "report.json").read_text())["systems"]}
+    assert told["levels"]["auc"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    wide = told["popularity"]["auc"]
+    assert 0 <= wide["low"] < wide["mean"] < wide["high"] <= 1
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert f"<td>{wide['mean']:.3f}<small>{wide['low']:.3f} to {wide['high']:.3f}</small></td>" in page
+
+
+def test_a_report_without_validation_targets_says_why_it_has_no_log_loss(small_shop, split, tmp_path):
+    unchosen = replace(split, part=np.where(split.part == VALID, TRAIN, split.part).astype(np.int8))
+    cases = cases_of(unchosen)
+    write_report(tmp_path / "report", small_shop, cases, [rank(popularity.fit(unchosen), cases)])
+    content = json.loads((tmp_path / "report" / "report.json").read_text())
+    [system] = content["systems"]
+    assert system["log_loss"] is None
+    assert system["auc"]["mean"] > 0
+    [why] = [line for line in content["untold"] if line.startswith("Log-loss")]
+    assert "no validation targets" in why
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert why in page
+    assert "<th>log-loss</th>" not in page
+
+
+def test_whoever_took_all_other_items_is_left_out_of_pairs_and_counted(tmp_path):
+    rows = interactions(items=12)
+    dataset = shop(tmp_path / "shop", items=catalogue(12), images={}, interactions=rows)
+    split = leave_one_out(dataset.log)
+    cases = cases_of(split)
+    ranked = rank(Seer(split), cases)
+    had = sum(len(set(split.log.history(user).tolist())) == 12 for user in cases.user.tolist())
+    assert had
+    assert ranked.wins.tolist() == [1.0] * (len(cases) - had), "nobody's target stands against an item of their own"
+    write_report(tmp_path / "report", dataset, cases, [ranked])
+    untold = json.loads((tmp_path / "report" / "report.json").read_text())["untold"]
+    assert any(f"{had} of {len(cases)} targets have no item beside them" in line for line in untold)
 
 
 def test_chances_are_never_fitted_on_what_is_measured(split):
     seer = rank(Seer(split), cases_of(split))
-    assert seer.auc > 0.97
-    assert seer.log_loss == pytest.approx(COIN), "it knew nothing on validation, so its scores were worth nothing"
+    assert seer.wins.mean() == 1.0
+    assert seer.surprises.mean() == pytest.approx(COIN), (
+        "it knew nothing on validation, so its scores were worth nothing"
+    )
 
 
 def test_nobody_is_asked_about_an_item_that_they_have(split):
     nothing = rank(Nothing(40), cases_of(split))
-    assert nothing.auc == 0.5, "what a person has stands at the very end, so it would be told from a target"
+    assert set(nothing.wins) == {0.5}, "what a person has stands at the very end, so it would be told from a target"
 
 
 def test_sampled_candidates_flatter(split):
@@ -162,6 +228,7 @@ def test_sampled_candidates_flatter(split):
     with pytest.raises(InputError, match="Ask for fewer"):
         rank(neighbours.fit(split), cases_of(split, protocol="sampled"))
     assert full.ranks.max() > 1
+    assert full.runs[0].among is None, "so few items leave no 99 to draw"
 
 
 def test_new_items_are_ranked_among_themselves_and_a_random_order_is_told(small_shop):
@@ -173,7 +240,7 @@ def test_new_items_are_ranked_among_themselves_and_a_random_order_is_told(small_
     left = [len(cold - set(history.tolist())) for history in cases.histories]
     assert nothing.ranks.tolist() == left, "nothing but new items stands against the target"
     assert {int(code) for line in nothing.lists for code in line if code >= 0} <= cold
-    assert nothing.auc == 0.5, "the other item is a new one too"
+    assert set(nothing.wins) == {0.5}, "the other item is a new one too"
     worth = [sum(1 / np.log2(rank + 1) for rank in range(1, min(10, items) + 1)) / items for items in left]
     assert by_chance(cases)["ndcg@10"] == pytest.approx(np.mean(worth))
     assert by_chance(cases_of(split))["ndcg@10"] < by_chance(cases)["ndcg@10"]
@@ -194,6 +261,7 @@ def test_slices_share_out_everybody(split):
         parts = [one for one in slices(cases) if one.by == by]
         assert sum(one.mask for one in parts).max() == 1
         assert len({one.name for one in parts}) == len(parts)
+        assert sum(one.people for one in parts) == len(cases)
 
 
 def test_comparisons_are_paired_and_corrected(split):
@@ -272,8 +340,102 @@ def test_the_report_tells_the_log_loss_beside_that_of_a_coin(report):
     page = (report / "report.html").read_text()
     assert content["coin"] == pytest.approx(0.6931, abs=1e-4)
     for system in content["systems"]:
-        assert f"<td>{system['log_loss']:.3f}</td>" in page
+        told = system["log_loss"]
+        assert told["low"] - 1e-9 <= told["mean"] <= told["high"] + 1e-9
+        assert f"<td>{told['mean']:.3f}<small>{told['low']:.3f} to {told['high']:.3f}</small></td>" in page
     assert "always saying one half costs 0.693" in page
+
+
+def reported(out: Path, *words) -> tuple[dict, str]:
+    write_report(out, *words)
+    return json.loads((out / "report.json").read_text()), (out / "report.html").read_text()
+
+
+def test_a_report_on_new_items_covers_these_alone_and_says_nothing_of_their_popularity(small_shop, tmp_path):
+    split = cold_items(small_shop.log, share=0.4, newest=False)
+    cases = cases_of(split, protocol="cold")
+    content, page = reported(tmp_path / "report", small_shop, cases, [rank(Nothing(40), cases)])
+    [system] = content["systems"]
+    shown = {int(code) for line in rank(Nothing(40), cases).lists[:, :10] for code in line if code >= 0}
+    assert system["spread"]["coverage"] == pytest.approx(len(shown) / len(split.cold))
+    assert system["spread"]["popularity_lift"] is None
+    assert "Popularity lift: nothing that is ranked was ever taken in training." in content["untold"]
+    assert "Popularity lift: nothing that is ranked was ever taken in training." in page
+    assert "the share of the new items that anybody is shown" in page
+    assert "The ceiling of a reranker" in page
+
+
+class Silent(Nothing):
+    """Puts nothing on anybody's list."""
+
+    name = "silent"
+
+    def score(self, histories):
+        return np.full((len(histories), self.items), -np.inf, dtype=np.float32)
+
+
+def test_lists_without_anything_have_no_popularity(small_shop, split, tmp_path):
+    cases = cases_of(split)
+    systems = rank_all([Silent(40), popularity.fit(split)], cases)
+    content, page = reported(tmp_path / "report", small_shop, cases, systems)
+    told = {one["name"]: one["spread"] for one in content["systems"]}
+    assert told["silent"]["popularity_lift"] is told["silent"]["gini"] is told["silent"]["novelty"] is None
+    assert told["popularity"]["popularity_lift"] > 1
+    assert told["popularity"]["lift_people"] == len(cases)
+    assert "Popularity lift of silent: nothing stands on any list." in content["untold"]
+    assert "<td>–</td><td>–</td><td>–</td>" in page
+
+
+def test_a_full_report_has_one_among_a_hundred_beside_it(tmp_path, small_shop, split):
+    dataset = shop(tmp_path / "shop", items=catalogue(150), images={}, interactions=interactions(items=150))
+    parted = leave_one_out(dataset.log)
+    full, sampled = (cases_of(parted, protocol=protocol) for protocol in ("full", "sampled"))
+    systems = [neighbours.fit(parted), popularity.fit(parted)]
+    content, page = reported(tmp_path / "report", dataset, full, [rank(one, full) for one in systems])
+    alone, _ = reported(tmp_path / "alone", dataset, sampled, [rank(one, sampled) for one in systems])
+    for one in content["systems"]:
+        measured = next(other["measures"] for other in alone["systems"] if other["name"] == one["name"])
+        assert one["sampled"] == {name: measured[name]["mean"] for name in one["sampled"]}, "as --sampled measures it"
+        assert one["sampled"]["hr@10"] >= one["measures"]["hr@10"]["mean"], "it flatters"
+    assert "<h2>One among a hundred</h2>" in page
+    assert all(one["sampled"] is None for one in alone["systems"])
+    cases = cases_of(split)
+    content, page = reported(tmp_path / "few", small_shop, cases, [rank(popularity.fit(split), cases)])
+    assert "<h2>One among a hundred</h2>" not in page
+    assert any("no 99 are left to draw" in line for line in content["untold"])
+
+
+def test_a_sampled_report_has_no_ceiling_and_says_so(tmp_path, capsys):
+    dataset = shop(tmp_path / "shop", items=catalogue(150), images={}, interactions=interactions(items=150))
+    cases = cases_of(leave_one_out(dataset.log), protocol="sampled")
+    content, page = reported(tmp_path / "report", dataset, cases, [rank(popularity.fit(cases.split), cases)])
+    assert content["systems"][0]["found"] is None
+    assert any(line.startswith("The ceiling of a reranker: ranks are among 100") for line in content["untold"])
+    assert "<h2>The ceiling" not in page
+    assert "Of the first ten of all items, not of the sampled" in page
+    print_report(content)
+    shown = capsys.readouterr().out
+    assert "popularity" in shown
+    assert "top 100" not in shown
+
+
+def test_a_slice_of_few_people_says_that_they_are_too_few(report):
+    content = json.loads((report / "report.json").read_text())
+    page = (report / "report.html").read_text()
+    parts = content["systems"][0]["slices"]
+    few, enough = ([one for one in parts if (one["people"] < 10) == short] for short in (True, False))
+    assert any(one["people"] for one in few)
+    assert any(not one["people"] for one in few)
+    for one in few:
+        assert one["measures"] is None
+        assert one["missing"] in (f"{one['people']} people: too few to tell", "1 person: too few to tell")
+        assert f"{one['name']}: {one['missing']}" in page
+        assert f"<th>{one['name']}<br>" not in page
+    assert enough
+    for one in enough:
+        assert one["missing"] is None
+        assert f"<th>{one['name']}<br>{one['people']} people</th>" in page
+        assert f">{one['measures']['ndcg@10']['mean']:.4f}</td>" in page
 
 
 def test_a_single_target_is_not_reported_on(small_shop, split, tmp_path):

@@ -16,7 +16,8 @@ from llmrec.errors import ConfigError, InputError
 from llmrec.retrieval.content import Content
 from llmrec.retrieval.fusion import Candidates, fuse
 from llmrec.retrieval.graphs import FOLDER, Graphs, write_graphs
-from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 from llmrec.retrieval.retriever import best, leave_out
 from llmrec.retrieval.sasrec import SasRecRecipe
 from llmrec.retrieval.store import ItemStore

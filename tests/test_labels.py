@@ -1,23 +1,30 @@
 """Letter labels as a second scorer: what is asked, what is dealt out anew, and how it is measured."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from shops import shop
 from tiny_models import tiny_model
 
 from llmrec.config import build
 from llmrec.errors import InputError
 from llmrec.evaluation.labels import best_retriever
+from llmrec.evaluation.labels import told as about_labels
 from llmrec.evaluation.retrievers import evaluate_indexes
+from llmrec.evaluation.run import cases_of, rank_all
 from llmrec.modeling.transcript import batch
 from llmrec.recommender import Recommender
-from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 from llmrec.retrieval.retriever import best, leave_out, ndcg, some_cases
 from llmrec.retrieval.sasrec import SasRecRecipe
+from llmrec.significance import intervals
 from llmrec.tokens import TokenMeter
 from llmrec.tuning.labelling import LabelRanking, falling
 from llmrec.tuning.recipe import TuningRecipe
@@ -141,8 +148,34 @@ def test_an_answer_is_averaged_over_orders_and_its_dependence_on_them_is_told(ru
     assert np.allclose(twice.opinions(asked, items), (first + second) / 2)
     found = once.agreement(asked)
     assert found.people == len(asked)
-    assert found.same_first == np.mean(first.argmax(axis=1) == second.argmax(axis=1))
-    assert -1 <= found.correlation < 1
+    same = first.argmax(axis=1) == second.argmax(axis=1)
+    places = [table.argsort(axis=1).argsort(axis=1) for table in (first, second)]
+    alike = [spearmanr(*both).statistic for both in zip(*places, strict=True)]
+    assert found.same_first == intervals(same[:, None].astype(float))[0]
+    assert found.correlation.mean == pytest.approx(np.mean(alike))
+    assert -1 <= found.correlation.low < found.correlation.mean < found.correlation.high <= 1
+
+
+class Few:
+    """Knows three items alone."""
+
+    name = "few"
+
+    def score(self, histories):
+        table = np.full((len(histories), 40), -np.inf, dtype=np.float32)
+        table[:, :3] = [3, 2, 1]
+        return table
+
+
+def test_where_nobody_has_enough_candidates_their_order_is_told_nothing_of(run: Path, index: Index) -> None:
+    labels = replace(labels_of(run, index), retriever=Few())
+    cases = cases_of(index.split(index.dataset()), limit=10)
+    row = about_labels(labels, rank_all([Few(), labels], cases), cases, trained=FIRST)
+    assert row["order"] == {"people": 0, "same_first": None, "correlation": None}
+    assert f"cannot be told: of the people asked, none has a history and a list of {FIRST} candidates" in row["note"]
+    assert not re.search(r"nan|0 people|\b0%", row["note"])
+    one = labels_of(run, index).agreement(histories(index)[:2])
+    assert (one.people, one.same_first, one.correlation) == (1, None, None), "one person has no interval"
 
 
 def test_scores_that_tie_are_told_apart_by_as_little_as_it_takes() -> None:
@@ -216,6 +249,19 @@ def test_a_report_shows_labels_beside_the_best_retriever_paired(run: Path, index
     assert row["gaps"]["ndcg@10"]["mean"] == pytest.approx(mean["model, labels"] - mean[row["retriever"]])
     assert {"model, labels", row["retriever"]} & {one["other"] for one in told["comparisons"]}
     assert row["note"] in (tmp_path / "report" / "report.html").read_text()
+    for figure in (row["order"]["same_first"], row["order"]["correlation"]):
+        assert figure["low"] <= figure["mean"] <= figure["high"]
+    same = row["order"]["same_first"]
+    assert f"the same for {same['mean']:.0%} of {row['order']['people']} people (95 %: {same['low']:.0%}" in row["note"]
+
+
+def test_a_run_of_letters_says_why_nothing_is_changed_in_its_item_words(
+    run: Path, index: Index, tmp_path: Path
+) -> None:
+    asked = {"models": [run], "labels": FIRST, "controls": True, "ablate": True, "limit": 12, "device": "cpu"}
+    told = evaluate_indexes([index.folder], tmp_path / "report", **asked)
+    for what in ("other pictures (--controls)", "parts of item words (--ablate)"):
+        assert [line for line in told["untold"] if line.startswith(f"model, {what}: it was tuned without item words")]
 
 
 def test_the_best_retriever_is_chosen_on_validation(index: Index) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ir_measures import RR, R, Success, nDCG
 
-from llmrec.metrics import auc, gains, gini, log_loss, mae, pessimistic_ranks, rmse, spread
+from llmrec.metrics import auc, gains, gini, mae, pessimistic_ranks, rmse, spread, surprise
 from llmrec.significance import compare, holm, intervals
 
 
@@ -61,6 +61,29 @@ def test_the_spread_of_lists_is_told():
 def test_empty_places_on_a_list_are_no_items():
     found = spread(np.array([[0, -1], [-1, -1]]), np.array([1.0, 1.0]), np.array([1.0, 1.0]), people=1)
     assert found.coverage == 0.5
+    assert (found.popularity_lift, found.lift_people) == (1.0, 1)
+
+
+def test_a_spread_that_nothing_tells_is_none_and_says_why():
+    popularity, nobody = np.array([8.0, 4.0, 0.0, 0.0]), np.full((2, 3), -1)
+    empty = spread(nobody, np.array([4.0, 4.0]), popularity, people=15)
+    assert empty.coverage == 0.0
+    assert (empty.gini, empty.novelty, empty.popularity_lift, empty.lift_people) == (None, None, None, 0)
+    assert set(empty.missing.values()) == {"nothing stands on any list"}
+    assert empty.missing.keys() == {"gini", "novelty", "popularity_lift"}
+    newcomers = spread(np.array([[0, 1], [0, 2]]), np.zeros(2), popularity, people=15)
+    assert newcomers.novelty is not None
+    assert (newcomers.popularity_lift, newcomers.missing.keys()) == (None, {"popularity_lift"})
+    one = spread(np.array([[0, 1], [0, 2]]), np.array([0.0, 2.0]), popularity, people=15)
+    assert (one.popularity_lift, one.lift_people, one.missing) == (2.0, 1, {})
+
+
+def test_the_spread_is_that_of_the_items_that_are_ranked():
+    popularity = np.array([8.0, 4.0, 0.0, 0.0])
+    found = spread(np.array([[2, -1], [2, 3]]), np.array([4.0, 4.0]), popularity, people=15, offered=np.array([2, 3]))
+    assert found.coverage == 1.0
+    assert found.gini == pytest.approx(1 / 6), "shown twice and once"
+    assert (found.novelty, found.popularity_lift) == (None, None), "new items are all equally unknown"
 
 
 def test_gini_is_0_for_equals_and_near_1_for_one_that_has_all():
@@ -80,8 +103,8 @@ def test_errors_of_numbers():
     told, true = np.array([1.0, 3.0]), np.array([2.0, 1.0])
     assert mae(told, true) == 1.5
     assert rmse(told, true) == pytest.approx(np.sqrt(2.5))
-    assert log_loss(np.array([0.5, 0.5]), np.array([True, False])) == pytest.approx(np.log(2))
-    assert np.isfinite(log_loss(np.array([0.0, 1.0]), np.array([True, False])))
+    assert surprise(np.array([0.5, 0.75]), np.array([True, False])) == pytest.approx([np.log(2), np.log(4)])
+    assert np.isfinite(surprise(np.array([0.0, 1.0]), np.array([True, False]))).all()
 
 
 def test_an_interval_holds_the_truth_about_19_times_of_20():

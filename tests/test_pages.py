@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 from shops import catalogue, interactions, shop
 
+from llmrec.evaluation.looks import Change
 from llmrec.evaluation.report import report_folder, write_report
 from llmrec.evaluation.run import cases_of, over_seeds, rank_all
 from llmrec.example_files import write_examples
@@ -88,9 +90,12 @@ def pages(tmp_path_factory, prompts, meter) -> dict[str, Path]:
     ranked = rank_all([popularity.fit(cases.split), neighbours.fit(cases.split)], cases)
     warnings = [f"Beware of {LONG}."]
     with report_folder(base / "report") as folder:
-        write_report(folder, dataset, cases, ranked, warnings=warnings)
+        changes = [
+            Change(ranked[0].name, "pictures", "blank", replace(popularity.fit(cases.split), name=ranked[1].name))
+        ]
+        write_report(folder, dataset, cases, ranked, warnings=warnings, changes=changes)
     with report_folder(base / "seeds") as folder:
-        write_report(folder, dataset, cases, over_seeds([ranked] * 3), seeds=(0, 1, 2))
+        write_report(folder, dataset, cases, over_seeds([ranked] * 3, (0, 1, 2)), seeds=(0, 1, 2))
     write_examples(base / "ex", [(dataset, 1.0)], prompts, meter, ExampleRecipe(), tokenizer_name="starter")
     write_preview(base / "ex", base / "preview.html", count=16)
     return {

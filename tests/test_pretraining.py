@@ -27,7 +27,8 @@ from llmrec.pretraining.pairs import count as count_pairs
 from llmrec.pretraining.recipe import Losses, Shape, TowerRecipe
 from llmrec.pretraining.stage import HOLDS, MARKER, pretrain_tower
 from llmrec.pretraining.training import train
-from llmrec.retrieval.index import IndexRecipe, make_index
+from llmrec.retrieval.index import IndexRecipe
+from llmrec.retrieval.making import make_index
 from llmrec.splits import TRAIN, leave_one_out
 
 SMALL = Shape(

@@ -20,7 +20,8 @@ from shops import shop
 from tiny_models import tiny_model
 
 from llmrec.recommender import Recommender
-from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 from llmrec.retrieval.sasrec import SasRecRecipe
 
 ROOT = Path(__file__).parent.parent

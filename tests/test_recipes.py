@@ -13,7 +13,8 @@ from llmrec.compare.suite import distinct, plan, read_suite
 from llmrec.config import load_config
 from llmrec.errors import ConfigError, InputError
 from llmrec.pretraining.recipe import CaptionRecipe, TowerRecipe, load_recipe
-from llmrec.retrieval.index import IndexRecipe, make_index
+from llmrec.retrieval.index import IndexRecipe
+from llmrec.retrieval.making import make_index
 from llmrec.retrieval.sasrec import SasRecRecipe
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.stage import tune

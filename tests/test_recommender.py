@@ -3,22 +3,28 @@
 import json
 import shutil
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from shops import interactions, shop
+from tuned import small_run
 
 from llmrec.dataset import Dataset
 from llmrec.errors import InputError
+from llmrec.evaluation.report import system_gains
 from llmrec.evaluation.retrievers import evaluate_indexes
 from llmrec.features import Features
 from llmrec.modeling.light import Teacher
 from llmrec.prompts import Turn
 from llmrec.recommender import Recommender, changed_pictures, shelves
-from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 from llmrec.script import Line
+from llmrec.significance import holm
+from llmrec.tables import print_report
 from llmrec.tuning import telling
 from llmrec.tuning.telling import TRIES, answers, explanations
 
@@ -48,7 +54,7 @@ def test_parts_of_item_words_are_left_out_and_stand_alone(tuned_index: Index, tu
     opened = Recommender.open(tuned_run, tuned_index, dataset, device="cpu")
     asked = histories(dataset)
     right = opened.ranking.score(asked)
-    found = {one.name.removeprefix("model, "): one.score(asked) for one in opened.ablations()}
+    found = {what: one.score(asked) for what, one in opened.ablations().items()}
     parts = ["pictures", "text", "collaborative", "popularity"]
     assert list(found) == [name for part in parts for name in (f"without {part}", f"{part} alone")]
     assert len({scores.tobytes() for scores in [*found.values(), right]}) == len(found) + 1, "each tells something else"
@@ -91,7 +97,7 @@ def test_changed_pictures_are_of_the_same_items(tuned_index: Index, tuned_run: P
 
 
 def test_a_report_shows_the_model_alone_fused_and_under_controls(
-    tuned_index: Index, tuned_run: Path, tmp_path: Path
+    tuned_index: Index, tuned_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = {"models": [tuned_run], "controls": True, "ablate": True, "device": "cpu"}
     evaluate_indexes([tuned_index.folder], tmp_path / "report", **asked)
@@ -101,9 +107,65 @@ def test_a_report_shows_the_model_alone_fused_and_under_controls(
     assert {"light reader", "fusion with light reader"} <= names
     assert {"model, pictures blank", "model, without text", "model, pictures alone"} <= names
     within = "model, pictures shuffled within category"
-    assert (within in names) != any(line.startswith(within) for line in told["warnings"]), "measured, or told why not"
+    assert (within in names) != any(line.startswith(within) for line in told["untold"]), "measured, or told why not"
     compared = {line["system"] for line in told["comparisons"]} | {line["other"] for line in told["comparisons"]}
     assert "light reader" in compared
+    looks = told["looks"]["rows"]
+    changed = {row["other"] for row in looks}
+    assert changed == {name for name in names if name.startswith("model, ")}, "each is held against the whole model"
+    gains = {name: system_gains(tmp_path / "report", name)["ndcg@10"].to_numpy() for name in ("model", *changed)}
+    for row in looks:
+        if row["measure"] == "ndcg@10":
+            assert row["mean"] == pytest.approx((gains["model"] - gains[row["other"]]).mean())
+    assert holm([row["p"] for row in looks]) == [row["corrected"] for row in looks]
+    print_report(told)
+    shown = capsys.readouterr().out
+    assert "…" not in shown, "no figure is cut where names are long"
+    assert "looks The model ranks" in shown
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Does it look?" in page
+    assert all(line in unescape(page) for line in told["looks"]["reading"])
+
+
+def test_a_run_that_never_saw_a_picture_is_measured_and_the_report_says_why_there_are_no_controls(
+    tuned_index: Index, tmp_path: Path
+) -> None:
+    run = small_run(tuned_index, tmp_path / "blind", content=["text", "popularity"])
+    report = tmp_path / "report"
+    told = evaluate_indexes([tuned_index.folder], report, models=[run], controls=True, limit=20, device="cpu")
+    names = {system["name"] for system in told["systems"]}
+    assert "model" in names
+    assert not any("pictures " in name for name in names)
+    [why] = [line for line in told["untold"] if line.startswith("model, other pictures")]
+    assert "made without pictures" in why
+    assert why in (report / "report.html").read_text()
+    with pytest.raises(InputError, match="nothing to control"):
+        Recommender.open(run, tuned_index, tuned_index.dataset(), device="cpu").control("none", tuned_index)
+
+
+def test_beside_an_index_that_knows_no_pictures_one_control_is_missing_and_told(
+    tuned_index: Index, tuned_run: Path, tmp_path: Path
+) -> None:
+    recipe = IndexRecipe(parts=("neighbours", "text"), text_width=16)
+    blind = make_index(tuned_index.dataset(), tmp_path / "index", recipe)
+    asked = {"models": [tuned_run], "controls": True, "limit": 20, "device": "cpu"}
+    told = evaluate_indexes([blind.folder], tmp_path / "report", **asked)
+    names = {system["name"] for system in told["systems"]}
+    assert {"model", "model, pictures shuffled", "model, pictures none"} <= names
+    assert "model, pictures blank" not in names
+    [why] = [line for line in told["untold"] if line.startswith("model, pictures blank")]
+    assert "cannot look at an empty one. Take the index that the run was tuned with." in why
+
+
+def test_runs_whose_folders_are_named_alike_stand_side_by_side(
+    tuned_index: Index, tuned_run: Path, tmp_path: Path
+) -> None:
+    runs = [tuned_run, shutil.copytree(tuned_run, tmp_path / "elsewhere" / tuned_run.name)]
+    asked = {"limit": 10, "device": "cpu"}
+    told = evaluate_indexes([tuned_index.folder], tmp_path / "report", models=runs, **asked)
+    assert {f"model {run}" for run in runs} <= {one["name"] for one in told["systems"]}
+    with pytest.raises(InputError, match=r"given twice.*Give each run once"):
+        evaluate_indexes([tuned_index.folder], tmp_path / "twice", models=[tuned_run, tuned_run], **asked)
 
 
 def test_a_run_keeps_the_light_reader_that_taught_it(tuned_index: Index, tuned_run: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Kept results: which code they come from, whether that has changed since, and how they are made again."""
 
+import ast
 import json
 import shlex
 import subprocess
@@ -7,11 +8,17 @@ import sys
 from pathlib import Path
 
 import again
+import chain
 import fingerprints
 import papers
 import published
 import pytest
+import record
+import suites
 from from_code import results as shown
+
+from llmrec.chain.running import JOURNAL, Journal
+from llmrec.compare.suite import distinct, plan, read_suite
 
 ROOT = Path(__file__).parent.parent
 LEARNING = ROOT / "benchmarks" / "learning.py"
@@ -83,6 +90,34 @@ def test_the_page_of_results_marks_what_is_stale(monkeypatch: pytest.MonkeyPatch
         assert mark is None or f"Changed since: {mark}." in page
 
 
+def test_a_result_keeps_the_fingerprint_of_the_data_that_it_read_and_the_page_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "BEGUN", {"code": {}, "commit": "abc"})
+    report = tmp_path / "report" / "report.json"
+    report.parent.mkdir()
+    report.write_text(json.dumps({"dataset": {"name": "atelier", "fingerprint": "sha256:0123456789abcdef"}}))
+    data = chain.data_of(report.parent) | chain.data_of(report.parent, "beauty")
+    for given in (data, None):
+        file = tmp_path / "told.json"
+        record.record("learning", {}, {}, seed=0, packages=(), file=file, data=given)
+        kept = json.loads(file.read_text())
+        assert kept.get("data") == given
+        monkeypatch.setattr(shown, "result", lambda _, kept=kept: kept)
+        page = shown.provenance("learning")
+        assert ("data atelier `sha256:01234567…` · data beauty `sha256:01234567…`" in page) == bool(given)
+
+
+@pytest.mark.parametrize(
+    "program", ["learning", "cold", "films", "amazon", "explaining", "explaining_xrec", "speaking", "outside", "suites"]
+)
+def test_whoever_has_a_dataset_at_hand_says_which(program: str) -> None:
+    tree = ast.parse((ROOT / "benchmarks" / f"{program}.py").read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    (call,) = [node for node in calls if node.func.id == "record"]
+    assert "data" in [word.arg for word in call.keywords]
+
+
 @pytest.mark.parametrize("name", sorted(again.results()))
 def test_every_kept_result_names_the_command_that_makes_it(name: str) -> None:
     result = again.results()[name]
@@ -101,6 +136,16 @@ def test_data_and_devices_that_are_not_there_are_told(tmp_path: Path) -> None:
     (tmp_path / "data/amazon2014").mkdir(parents=True)
     assert again.hindrance(wanted, tmp_path) is None
     assert next(iter(again.results())) == "learning", "others start from what it leaves"
+
+
+def test_a_package_that_is_not_installed_is_told_with_how_to_install_it() -> None:
+    versions = {"python": "3.11.7", "numpy-cpu": "2.3.5"}
+    wanted = {"benchmark": "outside", "command": "python benchmarks/outside.py", "machine": {}, "versions": versions}
+    assert again.hindrance(wanted) is None
+    wanted["versions"] = {**versions, "tannoy-xyz": "3.0.1", "quarto-xyz": "2.1+cpu"}
+    told = again.hindrance(wanted) or ""
+    assert told.startswith("needs tannoy-xyz, quarto-xyz, which is not installed")
+    assert "pip install tannoy-xyz==3.0.1 quarto-xyz==2.1 (benchmarks/outside.py" in told
 
 
 def test_the_list_says_how_each_stands_and_a_name_that_is_none_is_told() -> None:
@@ -174,3 +219,119 @@ def test_published_figures_are_kept_beside_ours(monkeypatch: pytest.MonkeyPatch,
     assert kept["toys"]["rows"]["TIGER"]["values"] == [0.0521, 0.0371, 0.0712, 0.0432]
     assert kept["beauty"]["rows"]["LlamaRec"]["note"] == papers.FILTERED
     assert kept["efficiency"]["rows"]["VIP5, adapters"]["values"] == [3.58, 11.1, 29.0]
+
+
+def begin(monkeypatch: pytest.MonkeyPatch, *, code: str, anew: bool = True) -> None:
+    """As a benchmark begins, with code of its own."""
+    monkeypatch.setattr(record, "BEGUN", {"code": {"benchmarks/own.py": code}, "anew": anew})
+    monkeypatch.setattr(chain, "MADE", {})
+
+
+def run_chain(work: Path) -> None:
+    """A shop, something beside it, and an index of the shop; each counts how often it was made."""
+    count = "import pathlib, sys; p = pathlib.Path(sys.argv[1]); p.mkdir(exist_ok=True); (p / 'made').write_text('x');"
+    count += "open(str(p) + '.times', 'a').write('x')"
+    for name, read in (("shop", ""), ("beside", ""), ("index", f"dataset={work / 'shop'}")):
+        chain.stage(name, work / name / "made", [sys.executable, "-c", count, str(work / name), read], {})
+
+
+def times(work: Path) -> list[int]:
+    return [len((work / f"{name}.times").read_text()) for name in ("shop", "beside", "index")]
+
+
+def test_of_a_chain_made_anew_what_other_code_made_goes_and_what_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, other = tmp_path / "work", tmp_path / "other"
+    for folder in (work, other):
+        folder.mkdir()
+    (other / "theirs").touch()
+    begin(monkeypatch, code="old")
+    run_chain(work)
+    begin(monkeypatch, code="new", anew=False)
+    run_chain(work)
+    assert times(work) == [1, 1, 1]
+    assert record.BEGUN["kept"] == {"benchmarks/own.py": "old"}, "a plain run keeps all, and says so"
+    (work / "index" / "left").touch()
+    for _ in range(2):
+        begin(monkeypatch, code="new")
+        run_chain(work)
+        assert times(work) == [2, 2, 2], "and what this code made stays"
+        assert not (work / "index" / "left").exists()
+        assert not record.BEGUN.get("kept")
+    (work / "shop.code").unlink()
+    begin(monkeypatch, code="new")
+    run_chain(work)
+    assert times(work) == [3, 2, 3], "of a stage that does not say what made it the same is true"
+    assert (other / "theirs").exists()
+
+
+def test_a_dataset_that_is_given_is_no_stage_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(monkeypatch, code="new")
+    given = tmp_path / "given" / "dataset.json"
+    given.parent.mkdir()
+    given.touch()
+    run = []
+    monkeypatch.setattr(chain, "stage", lambda name, *_: run.append(name))
+    chain.starter(tmp_path / "work", {}, size="tiny", seed=0, shop=given.parent)
+    assert run == ["pretrain", "index", "assemble"]
+
+
+def test_of_a_suite_made_anew_what_other_code_made_goes_and_what_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan(
+        read_suite(ROOT / "train/suites/adaptation.yaml"), tmp_path, only=frozenset(["LoRA", "IA3"]), seeds=[0]
+    )
+    stages = distinct(planned)
+
+    def note(code: str, *, anew: bool) -> list[str]:
+        """What is to be made, by kind; then it is."""
+        begin(monkeypatch, code=code, anew=anew)
+        suites.note_code(stages, tmp_path)
+        left = [one for one in stages if not one.made.exists()]
+        journal = Journal.open(tmp_path, JOURNAL)
+        assert not [one for one in left if one.name in journal.stages], "what it had cost is forgotten"
+        for one in left:
+            one.made.parent.mkdir(parents=True, exist_ok=True)
+            one.made.touch()
+            journal.note(one, 1.0)
+        return [one.name.partition("-")[0] for one in left]
+
+    whole = ["atelier", "tower", "index", "starter", "run", "report", "run", "report"]
+    assert note("old", anew=False) == whole
+    assert note("new", anew=False) == []
+    theirs = tmp_path / "stages" / "run-0123456789" / "manifest.json"
+    theirs.parent.mkdir()
+    theirs.touch()
+    assert note("new", anew=True) == whole
+    assert note("new", anew=True) == []
+    planned[0].run.with_suffix(".code").unlink()
+    assert note("new", anew=True) == ["run", "report"]
+    assert theirs.exists(), "another suite's stages are not its own"
+
+
+def test_a_stage_knows_other_code_by_what_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(monkeypatch, code="new")
+    file, name = tmp_path / "run.code", "train/suites/content.yaml"
+    recipe = {name: fingerprints.fingerprint(ROOT / name)}
+    for told, same in (
+        ({"benchmarks/own.py": "new"}, True),
+        ({"benchmarks/own.py": "new", **recipe}, True),
+        ({"benchmarks/own.py": "new", name: "0123456789"}, False),
+        ({"benchmarks/own.py": "new", "llmrec/gone.py": "0123456789"}, False),
+        ({}, False),
+    ):
+        file.write_text(json.dumps(told))
+        assert record.of_now(file) == same, told
+
+
+def test_made_anew_is_told_to_a_benchmark_and_not_kept_in_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "BEGUN", {})
+    monkeypatch.setattr(sys, "argv", [str(LEARNING), "--anew", "--quick"])
+    record.arguments("What it does.").parse_args()
+    assert record.anew()
+    record.record("learning", {}, {}, seed=0, packages=(), file=tmp_path / "told.json")
+    assert json.loads((tmp_path / "told.json").read_text())["command"] == f"python {LEARNING} --quick"

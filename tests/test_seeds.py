@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 from shops import interactions, shop
+from tiny_models import tiny_model
+from tuned import small_recipe
 from typer.testing import CliRunner
 
 from llmrec.cli import app
@@ -16,8 +18,10 @@ from llmrec.config import load_config
 from llmrec.errors import ConfigError, InputError
 from llmrec.evaluation.report import compare_reports
 from llmrec.evaluation.retrievers import evaluate_indexes
-from llmrec.retrieval.index import IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 from llmrec.retrieval.sasrec import SasRecRecipe
+from llmrec.tuning.stage import tune
 
 RECIPE = IndexRecipe(parts=("neighbours", "sasrec"), sasrec=SasRecRecipe(width=16, epochs=2, dropout=0.0))
 
@@ -187,3 +191,41 @@ def test_two_reports_and_no_more_are_compared(reports):
     done = CliRunner().invoke(app, ["evaluate", *map(str, reports[:2]), "--against", str(reports[2])])
     assert done.exit_code == 2
     assert "compares two reports" in done.output
+
+
+def test_runs_of_one_recipe_count_as_one_model_with_several_seeds(tuned_index: Index, tmp_path: Path) -> None:
+    tiny_model("llava", tmp_path / "model")
+    recipe = small_recipe(tuned_index, tmp_path)
+    runs = []
+    for seed in (3, 5):
+        runs.append(tmp_path / f"run-{seed}")
+        tune(replace(recipe, seed=seed, out=runs[-1], talks=replace(recipe.talks, count=0)))
+    asked = {"controls": True, "device": "cpu"}
+    for place, run in enumerate(runs):
+        evaluate_indexes([tuned_index.folder], tmp_path / f"one-{place}", models=[run], **asked)
+    evaluate_indexes([tuned_index.folder], tmp_path / "together", models=runs, **asked)
+    alone, together = [tmp_path / f"one-{place}" for place in range(2)], tmp_path / "together"
+    assert told(together)["model_seeds"] == [3, 5]
+    of_models = {"model", "fusion with model", "served", "model, pictures none"}
+    assert of_models <= {one["name"] for one in told(together)["systems"]}
+    for system in told(together)["systems"]:
+        each = [figure(report, system["name"], "ndcg@10") for report in alone]
+        assert system["measures"]["ndcg@10"]["mean"] == pytest.approx(np.mean(each))
+        if system["name"] in of_models:
+            assert system["deviation"]["ndcg@10"] == pytest.approx(np.std(each, ddof=1))
+        elif system["name"] == "neighbours":
+            assert system["deviation"] is None, "it was fitted once"
+    assert each_seed(together, "model") == [3, 5]
+    page = (together / "report.html").read_text()
+    assert "Figures of the model are means of 2 fits with the seeds 3, 5" in page
+    other = tmp_path / "other"
+    tune(replace(recipe, seed=6, out=other, talks=replace(recipe.talks, count=0), batch_tokens=recipe.batch_tokens + 1))
+    evaluate_indexes([tuned_index.folder], tmp_path / "apart", models=[runs[0], other], device="cpu")
+    assert told(tmp_path / "apart")["model_seeds"] == []
+    assert {"model run-3", "model other"} <= {one["name"] for one in told(tmp_path / "apart")["systems"]}, "not alike"
+
+
+def each_seed(report: Path, system: str) -> list[int]:
+    """The seeds of a system's rows."""
+    people = pl.read_parquet(report / "people.parquet").filter(pl.col("system") == system)
+    return sorted(people["seed"].unique().to_list())

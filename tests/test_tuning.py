@@ -29,7 +29,8 @@ from llmrec.modeling.light import LightReader
 from llmrec.modeling.ranker import Ranker
 from llmrec.modeling.transcript import Transcriber
 from llmrec.prompts import Prompts
-from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 from llmrec.retrieval.retriever import some_cases, target_ranks
 from llmrec.retrieval.sasrec import SasRecRecipe
 from llmrec.script import IGNORED

@@ -14,7 +14,8 @@ from llmrec.cleaning import clean
 from llmrec.gateway.asked import Asked
 from llmrec.gateway.names import Names
 from llmrec.gateway.turns import understand
-from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 
 TITLES = {row[0]: row[1] for row in ROWS}
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}

@@ -8,7 +8,8 @@ from tiny_models import tiny_model
 
 from llmrec.config import build
 from llmrec.merge import merge
-from llmrec.retrieval.index import Index, IndexRecipe, make_index
+from llmrec.retrieval.index import Index, IndexRecipe
+from llmrec.retrieval.making import make_index
 from llmrec.retrieval.sasrec import SasRecRecipe
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.stage import tune

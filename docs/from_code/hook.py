@@ -2,6 +2,7 @@
 
 A marker is a comment, so that the Markdown is read as well without the site:
 <!-- from code: recipes -->
+One in backticks is spoken of, and stays.
 """
 
 import posixpath
@@ -21,7 +22,7 @@ sys.path.append(str(ROOT / "benchmarks"))  # last: a builder of the same name go
 
 from from_code import commands, errors, recipes, results, routes, wordings  # noqa: E402
 
-MARKER = re.compile(r"<!-- from code: (\w+)(?: (\w[\w-]*))?\s*(.*?)-->", re.DOTALL)
+MARKER = re.compile(r"(?<!`)<!-- from code: (\w+)(?: (\w[\w-]*))?\s*(.*?)-->", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(#[^)\s]*)?\)")
 DRAWING = re.compile(r'!\[([^\]]*)\]\((?:\.\./)?images/([\w-]+)\.svg(?: "([^"]*)")?\)')
 TOLD: set[str] = set()
@@ -47,6 +48,7 @@ MADE: dict[str, Callable[[str, str], str]] = {
     "result": lambda name, _: results.whole(name),
     "suite": lambda name, rows: results.suite(name, rows.splitlines()),
     "figures": lambda name, rows: results.chosen(name, rows.splitlines()),
+    "said": lambda name, phrase: f" {results.said(name, phrase.strip())}",
     "published": lambda name, rows: results.published(name, rows.splitlines()),
     "results": lambda _, __: results.rest(TOLD),
     "decisions": lambda _, __: _decisions(),

@@ -2,7 +2,8 @@
 
 import ast
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,19 +12,17 @@ from typing import Any
 from fingerprints import changed
 from papers import OTHERWISE, RANKED
 
-from llmrec.compare.page import plot
+from llmrec.compare.page import COSTS, along, plot
 from llmrec.page import page_template
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 NAMED = 4
 """Changed modules that are named."""
-COSTS: dict[str, tuple[str, Callable[[Any], float]]] = {
-    "minutes": ("minutes of tuning", lambda one: one.costs.minutes),
-    "memory": ("memory while tuning, GiB", lambda one: one.costs.memory / 1024),
-    "tuned": ("millions of tuned parameters", lambda one: one.costs.trained / 1e6),
-}
-"""What a suite's cells are drawn by; any other name is that of what they are compared along."""
+SHOWN = 15
+"""Characters of a dataset's fingerprint."""
+FIGURE = re.compile(r"\{(\+?)([^{}]+)\}")
+"""Where a figure stands in a phrase."""
 SIGNS = {">=": "at least", "<=": "at most"}
 
 
@@ -40,7 +39,7 @@ def result(name: str) -> dict[str, Any]:
 
 
 def provenance(name: str) -> str:
-    """The command, the machine and what else the file says of how its figures came to be."""
+    """The command, the machine, the data and what else the file says of how its figures came to be."""
     told = result(name)
     machine = told["machine"]
     special = f" with {machine['instructions'][-1]}" if machine.get("instructions") else ""
@@ -49,6 +48,7 @@ def provenance(name: str) -> str:
     told_of = [f"`{told['command']}`", where, f"commit {told['commit']}", f"seed {told['seed']}"]
     if "date" in told:
         told_of.insert(2, told["date"])
+    told_of += [f"data {data} `{fingerprint[:SHOWN]}…`" for data, fingerprint in told.get("data", {}).items()]
     stale = _stale(told)
     versions = ", ".join(f"{package} {version}" for package, version in told["versions"].items())
     return f'<div class="provenance" markdown="1">\n{" · ".join(told_of)}  \n{versions}{stale}\n</div>'
@@ -93,12 +93,19 @@ def every(name: str) -> str:
 
 def chosen(name: str, rows: list[str]) -> str:
     """A table of some figures: the first row is its head, then a label and names of figures in each row."""
+    rows = [said(name, rows[0]), *rows[1:]]
     head, *rest = [[cell.strip() for cell in row.split("|")] for row in rows if row.strip()]
     lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
     figures = result(name)["figures"]
     for label, *wanted in rest:
         lines.append(f"| {' | '.join([label, *(number(figures[figure]) if figure else '' for figure in wanted)])} |")
     return "\n".join(lines)
+
+
+def said(name: str, phrase: str) -> str:
+    """A phrase with figures in the places of their {names}; with a sign where one is of a difference: {+name}."""
+    figures = result(name)["figures"]
+    return FIGURE.sub(lambda one: ("+" if one[1] and figures[one[2]] > 0 else "") + number(figures[one[2]]), phrase)
 
 
 def published(name: str, own: list[str]) -> str:
@@ -138,8 +145,7 @@ def suite(name: str, drawn: list[str]) -> str:
     seeds = f"seed {told['seeds'][0]} alone" if len(told["seeds"]) == 1 else f"means over {len(told['seeds'])} seeds"
     asked = f"{told['people']:,} people of test, {told['catalogue']:,} things ranked"
     about = f"*{told['question']}* {told['dataset']['name']}, {asked}, {seeds}."
-    beside = list(dict.fromkeys(system for one in told["found"] for system in one["beside"]))
-    head = ["cell", "NDCG@10", "95 %", f"minus {told['against']}", "p", "minutes", "GiB", "tuned", *beside]
+    head = ["cell", "NDCG@10", "95 %", f"minus {told['against']}", "p", "minutes", "GiB", "tuned"]
     lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
     for number, one in enumerate(told["found"], 1):
         span, gap, costs = one["interval"], one["gap"], one["costs"]
@@ -149,25 +155,41 @@ def suite(name: str, drawn: list[str]) -> str:
             f"{span['low']:.3f} to {span['high']:.3f}",
             f"{gap['mean']:+.4f}" if gap else "",
             ("< .0001" if one["corrected"] < 1e-4 else f"{one['corrected']:.4f}") if gap else "",
-            f"{costs['minutes']:.1f}",
-            f"{costs['memory'] / 1024:.1f}",
-            f"{costs['trained']:,}",
-            *("" if one["beside"].get(system) is None else f"{one['beside'][system]:.4f}" for system in beside),
+            _known(costs["minutes"], ".1f"),
+            _known(costs["memory"] and costs["memory"] / 1024, ".1f"),
+            _known(costs["trained"], ","),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     said = [f"- {sentence}" for sentence in told["reading"]]
-    figures = "".join(_scatter(told["found"], by) for by in drawn)
+    figures = "".join(_scatter(told, by) for by in drawn)
     if figures:
-        note = '<p class="soft">Numbers are those of the table, lines the intervals.</p>'
-        figures = f'<div class="plots">{figures}</div>\n{note}'
-    return "\n".join([about, "", *lines, "", *said, "", figures, "", provenance(name)])
+        figures = f'<div class="plots">{figures}</div>\n{page_template("scatter.html").module.legend()}'
+    return "\n".join([about, "", *lines, *_beside(told["found"]), "", *said, "", figures, "", provenance(name)])
 
 
-def _scatter(found: list[dict[str, Any]], by: str) -> str:
-    """The cells by one cost, as the suite's own page draws them."""
-    cells = [json.loads(json.dumps(one), object_hook=lambda told: SimpleNamespace(**told)) for one in found]
-    unit, cost = COSTS.get(by, (by, lambda one: float(one.at)))
-    drawing = page_template("scatter.html").module.scatter(plot(cells, unit, cost, doubling=by not in COSTS))
+def _beside(found: Sequence[dict[str, Any]]) -> list[str]:
+    """What the systems that a suite names reach in the reports of each cell, as a table of its own."""
+    names = list(dict.fromkeys(system for one in found for system in one["beside"]))
+    if not names:
+        return []
+    lines = ["", "What others reach in the same reports:", "", f"| cell | NDCG@10 | {' | '.join(names)} |"]
+    lines.append("|---|" + "--:|" * (len(names) + 1))
+    for number, one in enumerate(found, 1):
+        means = [one["interval"]["mean"], *(one["beside"].get(name) for name in names)]
+        cells = ["not in all reports" if mean is None else f"{mean:.4f}" for mean in means]
+        lines.append(f"| {number}. {one['name']} | {' | '.join(cells)} |")
+    return lines
+
+
+def _known(cost: float | None, how: str) -> str:
+    return "not known" if cost is None else format(cost, how)
+
+
+def _scatter(told: dict[str, Any], by: str) -> str:
+    """The cells by one cost, or along what is compared, as the suite's own page draws them."""
+    cells = [json.loads(json.dumps(one), object_hook=lambda one: SimpleNamespace(**one)) for one in told["found"]]
+    axis = along(told.get("along", "what is compared")) if by == "along" else COSTS[by]
+    drawing = page_template("scatter.html").module.scatter(plot(cells, axis))
     lines = (line.strip() for line in str(drawing).splitlines())  # Markdown takes indented lines for code
     return f'<figure class="drawn drawing">{"".join(lines)}</figure>'
 

@@ -76,6 +76,11 @@ class Journal:
         }
         write_json(self.folder / self.name, {"stages": self.stages})
 
+    def forget(self, stage: Stage) -> None:
+        """What was noted of a stage that is to be made from the beginning."""
+        if self.stages.pop(stage.name, None) is not None:
+            write_json(self.folder / self.name, {"stages": self.stages})
+
     def minutes(self, stage: Stage) -> float:
         """How long a stage took, all attempts together."""
         return float(self.stages.get(stage.name, {}).get("minutes", 0.0))

@@ -29,7 +29,8 @@ def index(
     from llmrec.config import load_config
     from llmrec.dataset import Dataset
     from llmrec.progress import shown_progress
-    from llmrec.retrieval.index import IndexRecipe, make_index
+    from llmrec.retrieval.index import IndexRecipe
+    from llmrec.retrieval.making import make_index
 
     del list_settings  # its callback has listed them and stopped
     chosen = load_config(IndexRecipe, recipe, settings or [])
@@ -135,7 +136,12 @@ def evaluate(
     ] = False,
     limit: Annotated[int | None, typer.Option(help="Ask only so many people, drawn at random.", min=2)] = None,
     seed: Annotated[int, typer.Option(help="Seed of samples and resamples.")] = 0,
-    model: Annotated[list[Path] | None, typer.Option(help="A tuned run to measure beside the retrievers.")] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A tuned run to measure beside the retrievers; several that differ in their seed alone count as one."
+        ),
+    ] = None,
     controls: Annotated[
         bool,
         typer.Option(

@@ -33,7 +33,10 @@ def compare(
         list[int] | None, typer.Option("--seed", help="This seed alone, or these; more can follow.", show_default=False)
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A small shop, little tuning, one seed: whether it runs, and no answer.")
+        bool,
+        typer.Option(
+            "--quick", help="A small shop or your dataset, little tuning, one seed: whether it runs, no answer."
+        ),
     ] = False,
     plan_only: Annotated[bool, typer.Option("--plan", help="List the stages, and which are there; run none.")] = False,
 ) -> None:
@@ -50,14 +53,13 @@ def compare(
     from llmrec.chain.stages import require_checkout
     from llmrec.chain.view import clock, run_before
     from llmrec.compare.page import page
-    from llmrec.compare.results import reading, results
+    from llmrec.compare.reading import reading
+    from llmrec.compare.results import results
     from llmrec.compare.suite import PAGE, all_made, distinct, name_of, plan, read_suite, seeds_of
 
     require_checkout()
     asked = read_suite(suite)
     if dataset:
-        if quick:
-            raise typer.BadParameter("--quick draws a small shop of its own: leave out --dataset, or --quick")
         asked = replace(asked, dataset=dataset)
     work = work.absolute()
     planned = plan(asked, work, quick=quick, only=frozenset(only or ()), seeds=tuple(seeds or ()))
@@ -80,7 +82,8 @@ def compare(
     console.print(f"\n[bold]{asked.question}[/bold]")
     for one in found:
         spread = f"{one.interval.low:.4f}–{one.interval.high:.4f}"
-        console.print(f"  {one.interval.mean:.4f}  {spread}  {clock(one.costs.minutes):>6}  {one.name}", soft_wrap=True)
+        took = "" if one.costs.minutes is None else clock(one.costs.minutes)
+        console.print(f"  {one.interval.mean:.4f}  {spread}  {took:>6}  {one.name}", soft_wrap=True)
     console.print()
     for sentence in content["reading"]:
         console.print(f"- {sentence}", soft_wrap=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from llmrec.artifact import read_json
 from llmrec.chain.stages import LLMREC, ROOT, SFT, Stage, starter
 from llmrec.config import load_config
-from llmrec.dataset import Dataset
+from llmrec.dataset import MARKER, Dataset
 from llmrec.errors import ConfigError
 
 STAGES, PAGE = "stages", "compare.json"
@@ -115,6 +115,11 @@ class Suite:
             for name in (claim.cell, claim.of):
                 if name not in self.cells:
                     raise ConfigError(f"claims has {name!r}, which is no cell. Name one of {', '.join(self.cells)}")
+        for name, cell in self.cells.items():
+            if cell.at is not None and cell.at <= 0:
+                raise ConfigError(
+                    f"cells.{name}.at is {cell.at:g}: give a number above 0, since it is drawn by doublings"
+                )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"seeds is {list(self.seeds)}: give each seed once, and one at least")
 
@@ -150,13 +155,27 @@ def read_suite(path: Path) -> Suite:
 
 def name_of(path: Path, dataset: Path | None, *, quick: bool) -> str:
     """The folder of what a suite found, beside those of the same suite asked otherwise."""
-    return f"{path.stem}{'-quick' if quick else f'-{dataset.absolute().name}' if dataset else ''}"
+    return f"{path.stem}{f'-{dataset.absolute().name}' if dataset else ''}{'-quick' if quick else ''}"
 
 
 def plan(
     suite: Suite, work: Path, *, quick: bool = False, only: frozenset[str] = frozenset(), seeds: Sequence[int] = ()
 ) -> list[Planned]:
-    """All cells with all seeds, or some of them. What two of them have in common has the same folder."""
+    """All cells with all seeds, or some of them. What two of them have in common has the same folder.
+
+    Two cells that have everything in common are refused: on some data there is nothing by which they could differ.
+    """
+    planned = _every(suite, work, quick, only, seeds)
+    for one, other in _same(suite, planned):
+        why = "" if _pictures(suite) else f", since {suite.dataset} has no pictures"
+        raise ConfigError(
+            f"Cells {one.cell!r} and {other.cell!r} come to the same commands{why}, so there is nothing to compare. "
+            "Leave one out with --only, or make them differ"
+        )
+    return planned
+
+
+def _every(suite: Suite, work: Path, quick: bool, only: frozenset[str], seeds: Sequence[int]) -> list[Planned]:
     unknown = sorted(only - suite.cells.keys())
     if unknown:
         raise ConfigError(f"{unknown[0]!r} is no cell of this suite. Its cells are {', '.join(suite.cells)}")
@@ -170,6 +189,18 @@ def plan(
     ]
 
 
+def _same(suite: Suite, planned: Sequence[Planned]) -> list[tuple[Planned, Planned]]:
+    """Cells that take the same row of the same report as another does, each behind that other."""
+    found: list[tuple[Planned, Planned]] = []
+    measured: dict[tuple[Path, str], Planned] = {}
+    for one in planned:
+        row = suite.cells[one.cell].over(suite.all).system or suite.system
+        before = measured.setdefault((one.report, row), one)
+        if before.cell != one.cell:
+            found.append((before, one))
+    return found
+
+
 def seeds_of(suite: Suite, *, quick: bool) -> tuple[int, ...]:
     """The seeds that each cell is to have."""
     return suite.seeds[:1] if quick else suite.seeds
@@ -181,7 +212,9 @@ def all_made(suite: Suite, work: Path, out: Path, *, quick: bool = False, seeds:
     if (out / PAGE).is_file():
         before = read_json(out, PAGE, kind="what a suite found", remedy="Remove it; it is written anew")["seeds"]
     every = sorted({*seeds_of(suite, quick=quick), *seeds, *before})
-    return [one for one in plan(suite, work, quick=quick, seeds=every) if one.made]
+    planned = _every(suite, work, quick, frozenset(), every)
+    same = {id(one) for _, one in _same(suite, planned)}
+    return [one for one in planned if one.made and id(one) not in same]
 
 
 def distinct(planned: list[Planned]) -> list[Stage]:
@@ -200,7 +233,7 @@ def _chain(suite: Suite, name: str, cell: Cell, drawn: Settings, seed: int, work
     begin = starter(
         work, shop=own, drawn=drawn, recipe=cell.tower or "train/tower.yaml", tower=cell.pretrain, index=cell.index,
         assemble=cell.assemble, seed=of_stage["pretrain"], place=place,
-        pictures=own is None or bool(Dataset.open(own).info["counts"].get("pictures")),
+        pictures=_pictures(suite),
     )  # fmt: skip
     folders = {one.name: one.made.parent for one in begin}
     shop, index, model = (folders[name] for name in ("shop", "index", "assemble"))
@@ -215,9 +248,7 @@ def _chain(suite: Suite, name: str, cell: Cell, drawn: Settings, seed: int, work
     if cell.captions:
         settings = (f"model={model}", f"seed={of_stage['pretrain']}")
         told = (*LLMREC, "pretrain", str(shop), "--recipe", cell.captions, *settings)
-        model = add(
-            "captioned", f"Learning to tell pictures: {name}", "config.json", *told, f"seed={of_stage['pretrain']}"
-        )
+        model = add("captioned", f"Learning to tell pictures: {name}", "config.json", *told)
     tune = (*SFT, cell.recipe or "train/starter.yaml", f"model={model}", f"index={index}", *cell.tune)
     tune = (*tune, f"seed={of_stage['tune']}")
     run = place("run", tune)
@@ -227,6 +258,11 @@ def _chain(suite: Suite, name: str, cell: Cell, drawn: Settings, seed: int, work
     return stages
 
 
+def _pictures(suite: Suite) -> bool:
+    """Whether there is anything to look at, as in every drawn shop."""
+    return suite.dataset is None or bool(Dataset.open(suite.dataset).info["counts"].get("pictures"))
+
+
 def _folder(work: Path, name: str, command: tuple[str, ...]) -> Path:
     """A folder of its own for each command: another setting, another recipe's content or another input is another."""
     told = [_content(word.replace(str(work), "")) for word in command]
@@ -234,6 +270,8 @@ def _folder(work: Path, name: str, command: tuple[str, ...]) -> Path:
 
 
 def _content(word: str) -> list[str]:
-    """A word of a command; of a recipe also what it holds."""
+    """A word of a command; of a recipe also what it holds, of a dataset its fingerprint."""
     path = ROOT / word
+    if Path(word).is_absolute() and (path / MARKER).is_file():
+        return [word, Dataset.open(path).info["fingerprint"]]
     return [word, path.read_text(encoding="utf-8")] if path.suffix == ".yaml" and path.is_file() else [word]

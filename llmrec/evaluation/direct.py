@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from llmrec.metrics import auc, log_loss
+from llmrec.metrics import surprise
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,7 +23,7 @@ BELOW = 0.1
 
 @dataclass(frozen=True)
 class Pairs:
-    """Scores of the items that people took, and of as many drawn at random from those they did not take."""
+    """Scores of the items that people took, and beside each that of an item which the same person did not take."""
 
     taken: Floats
     other: Floats
@@ -38,13 +38,18 @@ class Pairs:
         """Which of them were taken."""
         return np.arange(len(self.taken) + len(self.other)) < len(self.taken)
 
-    def auc(self) -> float:
-        """The chance that a taken item scores above another."""
-        return auc(np.nan_to_num(self.scores, nan=-1e300, neginf=-1e300, posinf=1e300), self.labels)
+    def wins(self) -> Floats:
+        """Of each pair 1 where the taken item scores higher, 0.5 for a tie, 0 else; their mean is the AUC.
 
-    def log_loss(self, chances: Callable[[Floats], Floats]) -> float:
-        """The mean surprise at what was taken and what was not."""
-        return log_loss(chances(self.scores), self.labels)
+        Scores of different people are never compared. One that is not a number is the lowest.
+        """
+        taken, other = (np.where(np.isnan(scores), -np.inf, scores) for scores in (self.taken, self.other))
+        return np.asarray((taken > other) + 0.5 * (taken == other), dtype=np.float64)
+
+    def surprises(self, chances: Callable[[Floats], Floats]) -> Floats:
+        """Of each pair the mean surprise at what was taken and what was not; their mean is the log-loss."""
+        both = surprise(chances(self.scores), self.labels)
+        return np.asarray(both.reshape(2, -1).mean(axis=0), dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,21 @@
 
 A reason names features ("navy"). The items of the history of which reviewers say the same are what it rests on. Leaving
 them out must cost the explained item more of its score than leaving out as many others, or the reason is a story. Where
-most of the history says the same, as many of these as there are others are left out.
+most of the history says the same, as many of these as there are others are left out. A reason that names earlier items
+themselves rests on these.
 
 Against all others the named feature need not be why: what shares it is like the item in other ways too. So there is a
 placebo: earlier choices that have another feature of the item, of which the reason does not speak.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from llmrec.evaluation.figures import mean
 from llmrec.evaluation.hearing import Hearing
 from llmrec.significance import compare
 
@@ -25,17 +27,20 @@ ELSE, PLACEBO = "as much else", "as much that has other features of the item"
 
 @dataclass(frozen=True)
 class Told:
-    """A reason: for whom, of which item, and the features that it names."""
+    """A reason: for whom, of which item, and the features and earlier items that it names."""
 
     history: Sequence[int]
     item: int
     words: Collection[str]
+    cited: Collection[int] = ()
 
 
 def rests_on(told: Told, said: dict[int, frozenset[str]]) -> list[int]:
-    """The places of the history of which reviewers say what the reason names."""
+    """The places of the history that the reason names, or of which reviewers say what it names."""
     wanted = frozenset(told.words)
-    return [place for place, item in enumerate(told.history) if said.get(item, frozenset()) & wanted]
+    return [
+        place for place, item in enumerate(told.history) if item in told.cited or said.get(item, frozenset()) & wanted
+    ]
 
 
 def evidence(hearing: Hearing, name: str, reasons: Sequence[Told], against: str = ELSE) -> dict[str, Any]:
@@ -48,7 +53,7 @@ def evidence(hearing: Hearing, name: str, reasons: Sequence[Told], against: str 
     left_out: list[int] = []
     for told in reasons:
         history = list(told.history)[-longest:]
-        places = rests_on(Told(history, told.item, told.words), said)
+        places = rests_on(replace(told, history=history), said)
         rest = sorted(set(range(len(history))) - set(places))
         if against == PLACEBO:
             others = said.get(told.item, frozenset()) - frozenset(told.words)
@@ -76,9 +81,9 @@ def evidence(hearing: Hearing, name: str, reasons: Sequence[Told], against: str 
     other = own[:, 0] - own[:, 1 + DRAWS :].mean(axis=1)
     content |= {
         "left_out": float(np.mean(left_out)),
-        "fall": float(without.mean()),
-        "fall_of_others": float(other.mean()),
-        "more_often": float((without > other).mean()),
+        "fall": mean(without),
+        "fall_of_others": mean(other),
+        "more_often": mean((without > other).astype(np.float64)),
         "gap": asdict(compare(without, other, seed=hearing.seed)),
     }
     return content

@@ -1,14 +1,18 @@
 """Asks a tuned model about held-out rows, each task by its own prompts, as it was asked in training."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from random import Random
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from llmrec.dataset import Dataset
+from llmrec.evaluation.catalogue import Catalogue, catalogue_of
+from llmrec.evaluation.truth import REASONS, true_items, true_rows
 from llmrec.examples import Asked, ExampleSource
 from llmrec.log import Codes
 from llmrec.progress import Progress
@@ -19,7 +23,7 @@ from llmrec.retrieval.retriever import Floats
 from llmrec.retrieval.words import texts_of
 from llmrec.script import Line
 from llmrec.splits import Part
-from llmrec.tasks import Draft, Example
+from llmrec.tasks import Draft, Example, draft, finish
 from llmrec.tuning.material import written
 from llmrec.tuning.telling import answers, explanations, next_words
 
@@ -37,6 +41,10 @@ NEEDS = {
     "cold": frozenset({"candidates", "label"}),
 }
 """What a wording must ask for, so that its answer can be held against something."""
+MODEL, CHECKED = "model", "model, checked"
+"""What it says as it says it, and what is served of that."""
+SHOWN = 8
+"""Cases that are shown to a person, and items of a history."""
 BY_LABEL = ("sequential", "conversation", "visual", "cold")
 
 
@@ -80,6 +88,21 @@ class Hearing:
         """The items' own texts."""
         return texts_of(self.dataset.items.collect())
 
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """What the catalogue says and denies of its items, with what `truth/` tells of them where it is there."""
+        return catalogue_of(self.source, self.own, true_items(self.dataset))
+
+    @cached_property
+    def truth(self) -> list[list[str] | None] | None:
+        """The true reasons of each row of the log; None where nobody knows."""
+        found = true_rows(self.dataset)
+        return None if found is None else found[REASONS].to_list()
+
+    def reasons(self, case: Case) -> list[str]:
+        """Why the person took the item, as attribute=value; nothing where nobody knows or taste had no say."""
+        return (self.truth[case.draft.happening.row] or []) if self.truth else []
+
     def wordings(self, task: str) -> tuple[Template, ...]:
         """The wordings of a task that can be measured; none with a hint, which is taken from what the person said."""
         return tuple(one for one in self.source.without_hint.get(task, ()) if one.needs >= NEEDS[task])
@@ -91,14 +114,40 @@ class Hearing:
         found: list[Case] = []
         for begin in range(0, len(rows), TOGETHER):
             some = rows[begin : begin + TOGETHER]
-            for draft, example in self.source.made(some, self.source.said(some), self.part, asked):
-                if task in BY_LABEL and not example.answer.startswith(draft.label):
+            for made, example in self.source.made(some, self.source.said(some), self.part, asked):
+                if task in BY_LABEL and not example.answer.startswith(made.label):
                     continue
-                turns = [Turn(role, written(said)) for role, said in example.prompt]
-                found.append(Case(draft, example, self.opened.write.prompt(turns)))
+                found.append(self._case(made, example))
                 if len(found) == count:
                     return found
         return found
+
+    def other(self, case: Case) -> Case | None:
+        """The same question about the other of two: what was taken, or an item drawn from those that were not."""
+        told, source = case.draft, self.source
+        rng = Random(told.happening.row)
+        label = told.label
+        while told.label == label:
+            made = draft(
+                told.task,
+                told.template,
+                told.happening,
+                source.shelf,
+                source.labels,
+                source.features,
+                source.scale,
+                rng,
+            )
+            assert made is not None, "a wording that served the row serves it again"
+            told = made
+        cost = int(source.meter.texts([told.free_text])[0]) if told.free_text else 0
+        sizes = source.sizes[told.task, told.template.name]
+        example = finish(told, source.shelf, source.labels, sizes, cost, source.limits)
+        return self._case(told, example) if example else None
+
+    def _case(self, made: Draft, example: Example) -> Case:
+        turns = [Turn(role, written(said)) for role, said in example.prompt]
+        return Case(made, example, self.opened.write.prompt(turns))
 
     def said(self, cases: Sequence[Case], longest: int) -> list[str]:
         """What the model says, its likeliest words."""
@@ -150,3 +199,20 @@ def number(text: str, low: float, high: float) -> float | None:
     """The first number of an answer, held within the scale; None where there is none."""
     found = NUMBER.search(text)
     return min(high, max(low, float(found[0].replace(",", ".")))) if found else None
+
+
+def side_by_side(
+    hearing: Hearing, cases: Sequence[Case], references: Sequence[str], texts: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """The first cases for a person to read: who and what each is about, items by their ids, and all that was said."""
+    ids, users = hearing.source.shelf.ids, hearing.dataset.log.users
+    return [
+        {
+            "user": users[case.example.user],
+            "item": ids[case.item],
+            "history": [ids[code] for code in case.history[-SHOWN:]],
+            "own": references[place],
+            "texts": {name: said[place] for name, said in texts.items()},
+        }
+        for place, case in enumerate(cases[:SHOWN])
+    ]

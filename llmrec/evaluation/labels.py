@@ -12,7 +12,7 @@ from llmrec.significance import compare
 from llmrec.splits import Split
 
 if TYPE_CHECKING:
-    from llmrec.tuning.labelling import LabelRanking
+    from llmrec.tuning.labelling import Agreement, LabelRanking
 
 JUDGES = 1_000
 """Validation targets by which the retriever is chosen, at most."""
@@ -38,8 +38,7 @@ def told(
     note = (
         f"{labels.name}: the first {labels.first} of {floor.name}, which is the best retriever on validation, in the "
         f"order of their labels; NDCG@10 {gap['mean']:+.4f} against it (p {gap['p']:.3f}, paired). "
-        f"In two orders of the same candidates the first is the same for {order.same_first:.0%} of {order.people} "
-        f"people (chance: {1 / labels.first:.0%}), the rank correlation {order.correlation:.2f}"
+        f"{_of_order(order, labels.first)}"
     )
     if labels.first > trained:
         note += f". The run learnt the first {trained} labels alone"
@@ -52,3 +51,19 @@ def told(
         "order": asdict(order),
         "note": note + ".",
     }
+
+
+def _of_order(order: "Agreement", first: int) -> str:
+    """How much an answer depends on the order of the candidates, with 95 % intervals over people."""
+    same, alike = order.same_first, order.correlation
+    if same is None or alike is None:
+        who = "a single one" if order.people else "none"
+        return (
+            f"What the order of candidates does to it cannot be told: of the people asked, {who} has a history and a "
+            f"list of {first} candidates. Ask more people, or for fewer labels"
+        )
+    return (
+        f"In two orders of the same candidates the first is the same for {same.mean:.0%} of {order.people} people "
+        f"(95 %: {same.low:.0%} to {same.high:.0%}; chance: {1 / first:.0%}), the rank correlation "
+        f"{alike.mean:.2f} (95 %: {alike.low:.2f} to {alike.high:.2f})"
+    )

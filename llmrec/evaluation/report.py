@@ -16,7 +16,9 @@ from llmrec.dataset import Dataset
 from llmrec.environment import machine, versions
 from llmrec.errors import InputError
 from llmrec.evaluation.direct import COIN
-from llmrec.evaluation.run import CEILINGS, MAIN, Cases, Ranked, by_chance, comparisons, per_person, summary
+from llmrec.evaluation.looks import Change, looks
+from llmrec.evaluation.missing import missing
+from llmrec.evaluation.run import AMONG_TOLD, CEILINGS, MAIN, Cases, Ranked, by_chance, comparisons, per_person, summary
 from llmrec.metrics import CUTS, gains
 from llmrec.page import page_template, thumbnail
 from llmrec.significance import compare, holm
@@ -51,14 +53,18 @@ def write_report(
     labels: Sequence[Mapping[str, Any]] = (),
     speech: Sequence[Mapping[str, Any]] = (),
     untold: Sequence[str] = (),
+    changes: Sequence[Change] = (),
+    model_seeds: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Write `report.json`, `people.parquet` and `report.html` into a folder; returns what the JSON holds.
 
-    `seed` is that of the evaluation itself; `seeds` are those that each system's runs were fitted with.
+    `seed` is that of the evaluation itself; `seeds` are those that the retrievers' runs were fitted with,
+    `model_seeds` those of a model, where it has several.
     """
     if len(cases) < FEWEST:
         raise InputError(f"{len(cases)} target has no interval, so nothing could be said about it. Ask more people")
     ordered = sorted(systems, key=lambda one: -float(one.gains.column(MAIN[0]).mean()))
+    told = [{"name": one.name, **summary(one, cases, seed=seed)} for one in ordered]
     content: dict[str, Any] = {
         "version": VERSION,
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
@@ -68,22 +74,25 @@ def write_report(
         "people": len(cases),
         "catalogue": len(cases.split.log.items),
         "seeds": list(seeds),
+        "model_seeds": list(model_seeds),
+        "several": _several(seeds, model_seeds),
         "coin": COIN,
         "ranked": len(cases.offered),
         "random": by_chance(cases),
-        "systems": [{"name": one.name, **summary(one, cases, seed=seed)} for one in ordered],
+        "systems": told,
         "comparisons": comparisons(ordered, seed=seed),
+        "looks": looks(changes, ordered, seed=seed),
         "ratings": list(ratings),
         "labels": list(labels),
         "speech": list(speech),
-        "untold": list(untold),
+        "untold": [*untold, *missing(cases, told)],
         "warnings": [*warnings, *_warnings(cases)],
         "seed": seed,
         "command": shlex.join(["llmrec", *sys.argv[1:]]),
         "machine": machine(),
         "versions": versions(["llmrec", "numpy", "torch"]),
     }
-    per_person(ordered, cases, seeds).write_parquet(folder / "people.parquet", compression="zstd")
+    per_person(ordered, cases).write_parquet(folder / "people.parquet", compression="zstd")
     (folder / "report.html").write_text(_page(content, dataset, cases, ordered), encoding="utf-8")
     write_json(folder / MARKER, content)
     return content
@@ -101,9 +110,6 @@ def _warnings(cases: Cases) -> list[str]:
 
 
 def _page(content: Mapping[str, Any], dataset: Dataset, cases: Cases, systems: Sequence[Ranked]) -> str:
-    rows = [row for row in content["comparisons"] if row["measure"] == MAIN[0]]
-    ends = [0.0, *(row["low"] for row in rows), *(row["high"] for row in rows)]
-    low, width = min(ends), max(max(ends) - min(ends), 1e-9)
     tops = {
         name: max(max(one["measures"][name]["high"], one["measures"][name]["mean"]) for one in content["systems"])
         or 1.0
@@ -115,15 +121,32 @@ def _page(content: Mapping[str, Any], dataset: Dataset, cases: Cases, systems: S
         page_template("report.html").render(
             report={**content, "machine": f"{host['processor']}, {host['cores']} cores"},
             ratings=content["ratings"],
-            several=len(content["seeds"]) > 1,
             tops=tops,
             names=[f"{name}@{cut}" for name in ("hr", "ndcg") for cut in CUTS] + ["mrr"],
+            among=AMONG_TOLD,
             depths=[str(depth) for depth in CEILINGS],
-            place=lambda value: 100 * (value - low) / width,
+            place=_place(content["comparisons"]),
+            look_place=_place(content["looks"]["rows"] if content["looks"] else []),
             people=_people(thing, cases, systems, content["seed"]),
             things=_spoken_of(thing, content, dataset.log.items.to_list()),
         )
     )
+
+
+def _several(seeds: Sequence[int], model_seeds: Sequence[int]) -> str | None:
+    """Of what the figures are means over seeds, in words; None where nothing has several."""
+    for some, what in ((seeds, "All figures"), (model_seeds, "Figures of the model")):
+        if len(some) > 1:
+            return f"{what} are means of {len(some)} fits with the seeds {', '.join(map(str, some))}"
+    return None
+
+
+def _place(comparisons: Sequence[Mapping[str, Any]]) -> Callable[[float], float]:
+    """Where a difference in the main measure stands on a plot of all of them that has 0 on it, in percent."""
+    rows = [row for row in comparisons if row["measure"] == MAIN[0]]
+    ends = [0.0, *(row["low"] for row in rows), *(row["high"] for row in rows)]
+    low, width = min(ends), max(max(ends) - min(ends), 1e-9)
+    return lambda value: 100 * (value - low) / width
 
 
 def _people(thing: Thing, cases: Cases, systems: Sequence[Ranked], seed: int) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Measures every retriever of an index on the dataset that it was made of, and writes the report.
 
-Several indexes are measured as one that was drawn with several seeds.
+Several indexes, or runs of one recipe, that differ in nothing but their seed are measured as one with several seeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,11 @@ from llmrec.dataset import Dataset
 from llmrec.errors import InputError
 from llmrec.evaluation.labels import best_retriever
 from llmrec.evaluation.labels import told as about_labels
+from llmrec.evaluation.looks import Change
 from llmrec.evaluation.ratings import rating_errors
 from llmrec.evaluation.report import report_folder, write_report
 from llmrec.evaluation.run import cases_of, over_seeds, rank_all
+from llmrec.evaluation.seeds import ALIKE, seeds_of_indexes, seeds_of_runs
 from llmrec.progress import Progress
 from llmrec.retrieval import fusion
 from llmrec.retrieval.index import Index
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from llmrec.recommender import Recommender
     from llmrec.tuning.labelling import LabelRanking
 
-ALIKE = "Indexes that are measured together differ in nothing but their seed: llmrec index DATASET --out FOLDER seed=1"
 ON_VALID = "Fusion and chances were fitted and settings chosen on these very targets: this is no fair test."
 
 
@@ -74,34 +75,62 @@ def evaluate_indexes(
         raise InputError(f"{part!r} has no targets to rank. The parts with targets are {' and '.join(PARTS[1:])}")
     with report_folder(out, overwrite=overwrite) as folder:
         indexes = [Index.open(one) for one in folders]
-        seeds = _seeds(indexes)
+        seeds = seeds_of_indexes(indexes)
         opened = indexes[0].dataset(dataset)
         split = indexes[0].split(opened)
         cases = cases_of(split, asked, protocol="sampled" if sampled else "cold" if cold else "full", limit=limit)
-        runs = _opened(models, indexes[0], opened, device, by_labels=bool(labels or speech))
-        tuned = _models(runs, indexes[0], split, progress)
-        warnings = [ON_VALID] if part == "valid" else []
-        if controls:
-            others, untold = _controls(runs, indexes[0], opened)
-            tuned, warnings = [*tuned, *others], [*warnings, *untold]
-        if ablate:
-            others, untold = _ablations(runs)
-            tuned, warnings = [*tuned, *others], [*warnings, *untold]
+        together = seeds_of_runs(models)
+        runs = _opened(models[:1] if together else models, indexes[0], opened, device, by_labels=bool(labels or speech))
+        # First, since it says at once where a prompt has no room for so many.
         labelled = _labelled(runs, indexes[0], opened, split, labels, orders, seed, progress) if labels else []
-        tuned += [one for one, _ in labelled]
-        fits = [rank_all([*index.retrievers, *tuned], cases, seed=seed, progress=progress) for index in indexes]
+        tuned, changes, untold = _tuned(runs, indexes[0], opened, split, controls, ablate, seed, progress)
+        last = [*tuned, *(one for one, _ in labelled)]
+        fits = [rank_all([*index.retrievers, *last], cases, seed=seed, progress=progress) for index in indexes]
         for index, fit in zip(indexes[1:], fits[1:], strict=True):
             if [one.name for one in fit] != [one.name for one in fits[0]]:
                 raise InputError(f"{index.folder} has other systems than {indexes[0].folder}. {ALIKE}")
+        systems = over_seeds(fits, seeds)
+        if together:
+            names = {one.name for one in tuned}
+            again = [[one for one in fits[0] if one.name in names]]
+            for run in models[1:]:  # one after the other: a large model fills the memory
+                other = _opened([run], indexes[0], opened, device, by_labels=bool(labels or speech))
+                same, _, _ = _tuned(other, indexes[0], opened, split, controls, ablate, seed, progress)
+                again.append(rank_all(same, cases, seed=seed, progress=progress))
+            systems = [one for one in systems if one.name not in names] + over_seeds(again, together)
+            if labels or speech:
+                untold.append(
+                    f"What a model says, and letters: of {models[0]} alone, the first of {len(models)} seeds."
+                )
         ratings = opened.interactions.select("rating").collect()["rating"].to_numpy().astype(np.float64)
         told = rating_errors(split, ratings, asked)
-        systems = over_seeds(fits)
         lettered = [about_labels(one, systems, cases, trained=known, seed=seed) for one, known in labelled]
         heard = _heard(runs, indexes[0], opened, asked, speech, seed, progress) if speech else []
+        untold += _untold(runs, told, controls=controls, ablate=ablate, labels=labels, speech=speech)
         return write_report(
-            folder, opened, cases, systems, seed=seed, seeds=seeds, ratings=told, warnings=warnings, labels=lettered,
-            speech=heard, untold=_untold(runs, told, controls=controls, ablate=ablate, labels=labels, speech=speech),
+            folder, opened, cases, systems, seed=seed, seeds=seeds, ratings=told, labels=lettered, speech=heard,
+            warnings=[ON_VALID] if part == "valid" else [], untold=untold, changes=changes,
+            model_seeds=together,
         )  # fmt: skip
+
+
+def _tuned(
+    models: dict[str, "Recommender"],
+    index: Index,
+    dataset: Dataset,
+    split: Split,
+    controls: bool,
+    ablate: bool,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[list[Retriever], list[Change], list[str]]:
+    """All that models rank by item words, what of it is a change of a model, and why some is missing."""
+    systems = _models(models, index, split, progress)
+    changes, untold = _controls(models, index, dataset, seed) if controls else ([], [])
+    if ablate:
+        others, missing = _ablations(models)
+        changes, untold = [*changes, *others], [*untold, *missing]
+    return [*systems, *(one.system for one in changes)], changes, untold
 
 
 def _opened(
@@ -112,12 +141,17 @@ def _opened(
         return {}
     from llmrec.recommender import Recommender
 
+    places = [folder.resolve() for folder in folders]
+    twice = next((folder for folder, place in zip(folders, places, strict=True) if places.count(place) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice} is given twice, which would tell nothing more of it. Give each run once")
+    distinct = len({folder.name for folder in folders}) == len(folders)
     found = {}
     for folder in folders:
         opened = Recommender.open(folder, index, dataset, device=device)
         if not opened.recipe.item_words and not by_labels:
             raise InputError(f"{folder} was tuned without item words, so it ranks by letters alone: add --labels 20")
-        found["" if len(folders) == 1 else f" {folder.name}"] = opened
+        found["" if len(folders) == 1 else f" {folder.name if distinct else folder}"] = opened
     return found
 
 
@@ -195,33 +229,44 @@ def _models(models: dict[str, "Recommender"], index: Index, split: Split, progre
     return systems
 
 
-def _controls(models: dict[str, "Recommender"], index: Index, dataset: Dataset) -> tuple[list[Retriever], list[str]]:
-    """Each model with other pictures than it should see, and why one of these is missing."""
+def _controls(
+    models: dict[str, "Recommender"], index: Index, dataset: Dataset, seed: int
+) -> tuple[list[Change], list[str]]:
+    """Each model with other pictures than it should see, and why some of these are missing."""
     from llmrec.recommender import CONTROLS, shelves
 
-    systems: list[Retriever] = []
-    untold: list[str] = []
+    changes: list[Change] = []
+    untold = _by_letters(models, "other pictures (--controls)")
     for label, opened in _by_words(models):
+        if not opened.eyes:
+            why = "its item words are made without pictures. Tune with picture, sight or told in words.content, on a "
+            untold.append(f"model{label}, other pictures (--controls): {why}dataset that has pictures.")
+            continue
         for pictures in CONTROLS:
             groups = None
             if pictures == "shuffled within category" and (groups := shelves(dataset)) is None:
                 untold.append(f"model{label}, pictures {pictures}: the catalogue tells no categories.")
                 continue
-            one = opened.control(pictures, index, groups=groups)
-            systems.append(replace(one, name=f"{one.name}{label}"))
-    return systems, untold
+            try:
+                one = opened.control(pictures, index, groups=groups, seed=seed)
+            except InputError as error:  # one control less is no reason to measure nothing
+                untold.append(f"model{label}, pictures {pictures}: {error}.")
+                continue
+            changes.append(Change(f"model{label}", "pictures", pictures, replace(one, name=f"{one.name}{label}")))
+    return changes, untold
 
 
-def _ablations(models: dict[str, "Recommender"]) -> tuple[list[Retriever], list[str]]:
+def _ablations(models: dict[str, "Recommender"]) -> tuple[list[Change], list[str]]:
     """Each model by parts of its item words, and which have a single part."""
-    systems: list[Retriever] = []
-    untold: list[str] = []
+    changes: list[Change] = []
+    untold = _by_letters(models, "parts of item words (--ablate)")
     for label, opened in _by_words(models):
         some = opened.ablations()
-        systems += [replace(one, name=f"{one.name}{label}") for one in some]
+        for what, one in some.items():
+            changes.append(Change(f"model{label}", "words", what, replace(one, name=f"{one.name}{label}")))
         if not some:
             untold.append(f"model{label}: its item words are made of one part, so none can be left out.")
-    return systems, untold
+    return changes, untold
 
 
 def _by_words(models: dict[str, "Recommender"]) -> list[tuple[str, "Recommender"]]:
@@ -229,39 +274,7 @@ def _by_words(models: dict[str, "Recommender"]) -> list[tuple[str, "Recommender"
     return [(label, opened) for label, opened in models.items() if opened.recipe.item_words]
 
 
-def _seeds(indexes: Sequence[Index]) -> list[int]:
-    """The seed of each index; they must differ in nothing else."""
-    for index in indexes[1:]:
-        _must_be_alike(indexes[0], index)
-    seeds = [int(index.info["recipe"]["seed"]) for index in indexes]
-    twice = next((one for one in seeds if seeds.count(one) > 1), None)
-    if twice is not None:
-        both = " and ".join(str(index.folder) for index, one in zip(indexes, seeds, strict=True) if one == twice)
-        raise InputError(f"{both} have the same seed {twice}, so they tell nothing about seeds. {ALIKE}")
-    return seeds
-
-
-def _must_be_alike(first: Index, other: Index) -> None:
-    """Figures of different data or settings have no common mean."""
-    pair = f"{first.folder} and {other.folder}"
-    if first.info["dataset"]["fingerprint"] != other.info["dataset"]["fingerprint"]:
-        raise InputError(f"{pair} were made of different data (fingerprints differ). {ALIKE}")
-    if first.info["parts"] != other.info["parts"]:
-        had = " and ".join(", ".join(one.info["parts"]) for one in (first, other))
-        raise InputError(f"{pair} have different parts ({had}). {ALIKE}")
-    settings, others = (_flat(one.info["recipe"]) for one in (first, other))
-    for key in sorted(settings.keys() | others.keys()):
-        if settings.get(key) != others.get(key):
-            seen = f"{settings.get(key)!r} and {others.get(key)!r}"
-            raise InputError(f"{pair} differ in {key} ({seen}). {ALIKE}")
-
-
-def _flat(recipe: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by their dotted names, without seeds."""
-    flat: dict[str, Any] = {}
-    for key, value in recipe.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif key != "seed":
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _by_letters(models: dict[str, "Recommender"], what: str) -> list[str]:
+    """Why those that rank by letters alone lack what changes item words."""
+    why = "it was tuned without item words and ranks by letters alone. Tune with walks.passes above 0"
+    return [f"model{label}, {what}: {why}." for label, opened in models.items() if not opened.recipe.item_words]

@@ -1,7 +1,7 @@
 """Lets systems rank on a split and measures what they did, with certainty, slices and paired comparisons."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -17,17 +17,21 @@ from llmrec.metrics import Gains, gains, pessimistic_ranks, spread
 from llmrec.progress import Progress
 from llmrec.retrieval.retriever import Floats, Retriever, best, leave_out
 from llmrec.significance import Difference, Interval, compare, holm, intervals
-from llmrec.splits import TRAIN, Part, Split, sampled_candidates
+from llmrec.significance import Floats as Means
+from llmrec.splits import TRAIN, Part, Split, most_taken, sampled_candidates
 
 Protocol = Literal["full", "sampled", "cold"]
 LISTED = 20
 SAMPLED = 99
 CEILINGS = (50, 100, 200)
+AMONG = (1, 5, 10)
+AMONG_TOLD = ("hr@1", "hr@5", "ndcg@5", "hr@10", "ndcg@10")
+"""What P5 and VIP5 tell of one target among 99 sampled items."""
 MAIN = ("ndcg@10", "hr@10")
 """The measures that systems are compared by; a test of every measure would only look for luck."""
 BATCH, SMALLEST = 256, 16
 HELD = 64_000_000  # scores of one system that are held at a time, where items are many
-FEWEST = 10  # people that a slice needs to be shown
+FEWEST = 10  # people of whom a slice can tell something
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,14 @@ class Run:
     ranks: npt.NDArray[np.int64]
     lists: npt.NDArray[np.int64]
     """The first items of each list, -1 where there are fewer."""
-    auc: float
-    """The chance that a target scores above an item drawn at random from what the person did not take."""
-    log_loss: float | None
-    """How well its scores, made chances on validation, say which of the two was taken; None without validation."""
+    wins: Means
+    """1 where a target scores above an item drawn from what the same person did not take, 0.5 for a tie, 0 else."""
+    surprises: Means | None
+    """How little its scores, made chances on validation, say which of the two was taken; None without validation."""
+    among: npt.NDArray[np.int64] | None = None
+    """The ranks of the targets among 99 sampled items, beside those among all; None where they are not told."""
+    seed: int = 0
+    """What the system was fitted with."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +98,15 @@ class Ranked:
         return self.runs[0].lists
 
     @property
-    def auc(self) -> float:
-        """The mean over runs."""
-        return float(np.mean([run.auc for run in self.runs]))
+    def wins(self) -> Means:
+        """Of each pair, the mean over runs; its mean is the AUC."""
+        return np.asarray(np.mean([run.wins for run in self.runs], axis=0), dtype=np.float64)
 
     @property
-    def log_loss(self) -> float | None:
-        """The mean over runs."""
-        told = [run.log_loss for run in self.runs if run.log_loss is not None]
-        return float(np.mean(told)) if told else None
+    def surprises(self) -> Means | None:
+        """Of each pair, the mean over runs; its mean is the log-loss."""
+        told = [run.surprises for run in self.runs if run.surprises is not None]
+        return np.asarray(np.mean(told, axis=0), dtype=np.float64) if told else None
 
     @cached_property
     def gains(self) -> Gains:
@@ -128,6 +136,17 @@ class Slice:
     by: str
     name: str
     mask: npt.NDArray[np.bool_]
+
+    @property
+    def people(self) -> int:
+        """How many of the cases."""
+        return int(self.mask.sum())
+
+    @property
+    def missing(self) -> str | None:
+        """Why nothing is told of them."""
+        who = "1 person" if self.people == 1 else f"{self.people} people"
+        return None if self.people >= FEWEST else f"{who}: too few to tell"
 
 
 def cases_of(split: Split, part: Part = "test", *, protocol: Protocol = "full", limit: int | None = None) -> Cases:
@@ -170,9 +189,10 @@ def rank_all(
     count = len(systems)
     known = min(CASES, max(FEW_CASES, len(cases)))
     chances = _calibrated(systems, cases.split, cases.protocol, known, seed, progress)
-    candidates = _candidates(cases, seed) if cases.protocol == "sampled" else None
+    sampled, beside = cases.protocol == "sampled", samples(cases)
+    candidates = _candidates(cases, seed) if sampled or beside else None
     others = _others(cases, seed)
-    ranks = np.empty((count, len(cases)), dtype=np.int64)
+    ranks, among = (np.empty((count, len(cases)), dtype=np.int64) for _ in range(2))
     lists = np.full((count, len(cases), LISTED), -1, dtype=np.int64)
     pairs = np.empty((count, len(cases), 2))
     for place, some, scores in _scored(systems, cases, "ranking", progress):
@@ -180,24 +200,27 @@ def rank_all(
         firsts = best(scores, LISTED)[0]
         lists[place, some, : firsts.shape[1]] = firsts
         pairs[place, some] = np.take_along_axis(scores, np.column_stack([targets, others[some]]), axis=1)
-        if candidates is not None:
-            scores = np.take_along_axis(scores, candidates[some].astype(np.int64), axis=1)
-            targets = np.zeros(len(targets), dtype=np.int64)
         ranks[place, some] = pessimistic_ranks(scores, targets)
+        if candidates is not None:
+            drawn = np.take_along_axis(scores, candidates[some].astype(np.int64), axis=1)
+            among[place, some] = pessimistic_ranks(drawn, np.zeros(len(targets), dtype=np.int64))
     ranked = []
     for place, system in enumerate(systems):
-        direct = Pairs(*pairs[place].T)
-        surprise = direct.log_loss(chances[place]) if chances else None
-        ranked.append(Ranked(system.name, (Run(ranks[place], lists[place], direct.auc(), surprise),)))
+        direct = Pairs(*pairs[place, others >= 0].T)
+        surprises = direct.surprises(chances[place]) if chances else None
+        own = among[place] if sampled else ranks[place]
+        run = Run(own, lists[place], direct.wins(), surprises, among[place] if beside else None)
+        ranked.append(Ranked(system.name, (run,)))
     return ranked
 
 
-def over_seeds(fits: Sequence[Sequence[Ranked]]) -> list[Ranked]:
-    """The same systems fitted with several seeds, each as one system with as many runs."""
-    return [
-        Ranked(first.name, tuple(run for fit in fits for one in fit if one.name == first.name for run in one.runs))
-        for first in fits[0]
-    ]
+def over_seeds(fits: Sequence[Sequence[Ranked]], seeds: Sequence[int]) -> list[Ranked]:
+    """The same systems fitted with these seeds, each as one system with as many runs."""
+    runs: dict[str, list[Run]] = {one.name: [] for one in fits[0]}
+    for fit, seed in zip(fits, seeds, strict=True):
+        for one in fit:
+            runs[one.name] += [replace(run, seed=seed) for run in one.runs]
+    return [Ranked(name, tuple(some)) for name, some in runs.items()]
 
 
 def _scored(
@@ -230,17 +253,19 @@ def _calibrated(
     for place, some, scores in _scored(systems, cases, "calibrating", progress):
         asked = np.column_stack([cases.target[some].astype(np.int64), others[some]])
         pairs[place, some] = np.take_along_axis(scores, asked, axis=1)
-    return [calibrate(Pairs(*both.T)) for both in pairs]
+    return [calibrate(Pairs(*both[others >= 0].T)) for both in pairs]
 
 
 def _others(cases: Cases, seed: int) -> npt.NDArray[np.int64]:
-    """For each case an item that the person neither has nor takes next, each as likely as the others."""
+    """For each case an item that the person never takes, each as likely as the others; -1 where there is none."""
     rng = np.random.default_rng(seed)
-    offered = cases.offered
+    offered, all_of_them = cases.offered, set(cases.offered.tolist())
     drawn = offered[rng.integers(len(offered), size=len(cases))]
-    for place, (history, target) in enumerate(zip(cases.histories, cases.target.tolist(), strict=True)):
-        barred = {*history.tolist(), target}
-        while drawn[place] in barred and not barred.issuperset(offered.tolist()):
+    for place, user in enumerate(cases.user.tolist()):
+        barred = set(cases.split.log.history(user).tolist())
+        if all_of_them <= barred:
+            drawn[place] = -1
+        while drawn[place] in barred:
             drawn[place] = offered[rng.integers(len(offered))]
     return drawn
 
@@ -257,13 +282,18 @@ def by_chance(cases: Cases) -> dict[str, float]:
     return {"hr@10": float(np.minimum(1, 10 / every).mean()), "ndcg@10": float((gained / every).mean())}
 
 
+def samples(cases: Cases) -> bool:
+    """Whether full ranks can have ranks among 99 sampled items beside them: a person needs so many not taken."""
+    return cases.protocol == "full" and most_taken(cases.split, cases.part) + SAMPLED <= len(cases.split.log.items)
+
+
 def _candidates(cases: Cases, seed: int) -> Codes:
     table = sampled_candidates(cases.split, cases.part, negatives=SAMPLED, seed=seed)
     return table[np.searchsorted(cases.split.rows(cases.part), cases.row)]
 
 
 def slices(cases: Cases) -> list[Slice]:
-    """Cases by the length of the history and by how often the target was taken in training."""
+    """Cases by the length of the history and by how often the target was taken in training, the smallest ones too."""
     length = np.array([len(history) for history in cases.histories])
     taken = cases.trained[cases.target]
     cuts = [("history", "no item", length == 0), ("history", "1 to 4 items", (length > 0) & (length < 5))]
@@ -281,7 +311,7 @@ def slices(cases: Cases) -> list[Slice]:
         ("target", "20 to 99 times", (taken >= 20) & (taken < 100)),
     ]
     cuts += [("target", "100 times and more", taken >= 100)]
-    return [Slice(by, name, mask) for by, name, mask in cuts if mask.sum() >= FEWEST]
+    return [Slice(by, name, mask) for by, name, mask in cuts]
 
 
 def summary(ranked: Ranked, cases: Cases, *, seed: int = 0) -> dict[str, Any]:
@@ -291,26 +321,50 @@ def summary(ranked: Ranked, cases: Cases, *, seed: int = 0) -> dict[str, Any]:
     told: dict[str, Any] = {
         "measures": {name: asdict(value) for name, value in measures.items()},
         "deviation": ranked.deviation(),
-        "found": {str(depth): ranked.found(depth) for depth in CEILINGS},
-        "auc": ranked.auc,
-        "log_loss": ranked.log_loss,
+        "found": None if cases.protocol == "sampled" else {str(depth): ranked.found(depth) for depth in CEILINGS},
+        "pairs": len(ranked.wins),
+        "auc": _certain(ranked.wins, seed),
+        "log_loss": _certain(ranked.surprises, seed),
+        "sampled": _among(ranked),
         "spread": _spread(ranked, cases),
         "slices": [],
     }
     for part in slices(cases):
-        values: list[Interval] = intervals(chosen[part.mask], seed=seed)
-        figures = {name: asdict(value) for name, value in zip(MAIN, values, strict=True)}
-        told["slices"].append({"by": part.by, "name": part.name, "people": int(part.mask.sum()), "measures": figures})
+        figures: dict[str, Any] | None = None
+        if not part.missing:
+            values: list[Interval] = intervals(chosen[part.mask], seed=seed)
+            figures = {name: asdict(value) for name, value in zip(MAIN, values, strict=True)}
+        row = {"by": part.by, "name": part.name, "people": part.people, "missing": part.missing, "measures": figures}
+        told["slices"].append(row)
     return told
 
 
-def _spread(ranked: Ranked, cases: Cases) -> dict[str, float]:
+def _among(ranked: Ranked) -> dict[str, float] | None:
+    """The measures among 99 sampled items, the mean over runs; None where full ranks have none beside them."""
+    told = [gains(run.among, cuts=AMONG).means() for run in ranked.runs if run.among is not None]
+    return {name: float(np.mean([one[name] for one in told])) for name in AMONG_TOLD} if told else None
+
+
+def _certain(values: Means | None, seed: int) -> dict[str, float] | None:
+    """A mean over people with its interval; None where fewer than two can be asked."""
+    if values is None or len(values) < 2:
+        return None
+    return asdict(intervals(values[:, None], seed=seed)[0])
+
+
+def _spread(ranked: Ranked, cases: Cases) -> dict[str, Any]:
+    """What the first ten of a system's lists do to the items that are ranked: the mean over the runs that tell it."""
     popularity = cases.trained.astype(np.float64)
     own = np.array([popularity[history].mean() if len(history) else 0.0 for history in cases.histories])
     log = cases.split.log
     people = len(np.unique(log.user_of_rows()[cases.split.part == TRAIN]))
-    each = [asdict(spread(run.lists[:, :10], own, popularity, people=people)) for run in ranked.runs]
-    return {name: float(np.mean([one[name] for one in each])) for name in each[0]}
+    each = [asdict(spread(run.lists[:, :10], own, popularity, people, cases.offered)) for run in ranked.runs]
+    found: dict[str, Any] = {}
+    for name in ("coverage", "gini", "novelty", "popularity_lift"):
+        told = [one[name] for one in each if one[name] is not None]
+        found[name] = float(np.mean(told)) if told else None
+    missing = {name: why for name, why in each[0]["missing"].items() if found[name] is None}
+    return {**found, "lift_people": max(one["lift_people"] for one in each), "missing": missing}
 
 
 def comparisons(systems: Sequence[Ranked], *, against: str | None = None, seed: int = 0) -> list[dict[str, Any]]:
@@ -332,7 +386,7 @@ def comparisons(systems: Sequence[Ranked], *, against: str | None = None, seed: 
     ]
 
 
-def per_person(systems: Sequence[Ranked], cases: Cases, seeds: Sequence[int]) -> pl.DataFrame:
+def per_person(systems: Sequence[Ranked], cases: Cases) -> pl.DataFrame:
     """One row a case, system and seed: who, what was asked, where it stood, and the first items of the list."""
     log = cases.split.log
     shared = {
@@ -344,12 +398,12 @@ def per_person(systems: Sequence[Ranked], cases: Cases, seeds: Sequence[int]) ->
         pl.DataFrame(
             {
                 "system": pl.repeat(system.name, len(cases), eager=True),
-                "seed": pl.repeat(seed, len(cases), eager=True, dtype=pl.Int64),
+                "seed": pl.repeat(run.seed, len(cases), eager=True, dtype=pl.Int64),
                 **shared,
                 "rank": run.ranks,
                 "list": [log.items.gather(line[line >= 0]).to_list() for line in run.lists],
             }
         )
         for system in systems
-        for seed, run in zip(seeds, system.runs, strict=True)
+        for run in system.runs
     )

@@ -28,18 +28,27 @@ def bleu(texts: Sequence[str], references: Sequence[str], *, longest: int = 4) -
 
     Nothing is smoothed: a corpus without a single run of `longest` words that is right has 0.
     """
-    told, wanted = [words(text) for text in texts], [words(text) for text in references]
-    logs = 0.0
+    counted = [counts(text, other, longest=longest) for text, other in zip(texts, references, strict=True)]
+    return bleu_of([sum(column) for column in zip(*counted, strict=True)])
+
+
+def counts(text: str, reference: str, *, longest: int = 4) -> list[int]:
+    """What BLEU is made of: for each length the runs that are right and all that are said; words said and wanted."""
+    told, wanted = words(text), words(reference)
+    found: list[int] = []
     for size in range(1, longest + 1):
-        right = every = 0
-        for one, other in zip(told, wanted, strict=True):
-            own = grams(one, size)
-            right += (own & grams(other, size)).total()
-            every += own.total()
-        if not right:
-            return 0.0
-        logs += math.log(right / every) / longest
-    said, meant = sum(map(len, told)), sum(map(len, wanted))
+        own = grams(told, size)
+        found += [(own & grams(wanted, size)).total(), own.total()]
+    return [*found, len(told), len(wanted)]
+
+
+def bleu_of(counted: Sequence[float]) -> float:
+    """BLEU of the sums of such counts."""
+    *runs, said, meant = counted
+    right, every = runs[::2], runs[1::2]
+    if not all(right):
+        return 0.0
+    logs = sum(math.log(one / whole) for one, whole in zip(right, every, strict=True)) / len(right)
     return math.exp(logs + min(0.0, 1 - meant / said))
 
 

@@ -27,23 +27,21 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     inspect,
-    make_url,
     select,
     text,
 )
 from sqlalchemy import Sequence as Numbers
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoneFree
 
 from llmrec.errors import InputError
+from llmrec.gateway.databases import SECONDS, address_of, check_encoding, engine_of
 from llmrec.gateway.faults import NEVER, EventsDown, Refusal
 from llmrec.schema import EARLIEST, LATEST, SECONDS_LOOK_LIKE
 
@@ -52,11 +50,8 @@ KINDS: tuple[EventKind, ...] = get_args(EventKind)
 TAKEN = ("purchase", "like")  # kinds that count as having taken an item
 
 VERSION = 1
-SECONDS = 4  # after which a database that does not answer counts as down
-CONNECTING = 2
 LONGEST_ID = 256  # characters of a key, a person or an item
 AT_MOST = 10_000  # events in one call
-POOL = 8  # connections, and as many again when they are all in use
 SETTING_UP = 5_710_431  # the number of the lock under which one process makes PostgreSQL's tables
 
 Answer = TypeVar("Answer")
@@ -153,8 +148,8 @@ class Events:
         `secret` is what forgotten people are hashed with, where it should not lie in the database. It can't be changed
         later.
         """
-        parsed = _address(url)
-        opened = cls(parsed, _engine(parsed), now or (lambda: time.time_ns() // 1_000_000))
+        parsed = address_of(url)
+        opened = cls(parsed, engine_of(parsed), now or (lambda: time.time_ns() // 1_000_000))
         opened._given = secret.encode() if secret else None
         try:
             opened._set_up()
@@ -279,7 +274,7 @@ class Events:
         try:
             with self._writing.begin() as connection:
                 if self._file is None:
-                    _check_encoding(connection)
+                    check_encoding(connection)
                     connection.execute(select(func.pg_advisory_xact_lock(SETTING_UP)))
                 if not inspect(connection).has_table(_about.name):
                     _tables.create_all(connection)
@@ -388,90 +383,6 @@ def _insert(connection: Connection, table: Table) -> Any:
 
 def _larger(connection: Connection, one: Any, other: Any) -> Any:
     return func.greatest(one, other) if connection.dialect.name == "postgresql" else func.max(one, other)
-
-
-def _address(url: str) -> URL:
-    """The parsed address, or what is wrong with it; what may hold a password is never quoted."""
-    examples = "Examples: sqlite:///events.db, postgresql://user:password@host/name"
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise InputError(f"The address of the events' database cannot be read. {examples}") from None
-    if parsed.drivername in ("postgresql", "postgres"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
-        raise InputError(f"Events cannot be kept with {parsed.drivername}, only in SQLite and PostgreSQL. {examples}")
-    if parsed.drivername == "sqlite":
-        if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
-            raise InputError(f"{parsed} names no file, and events have to outlive the server. {examples}")
-        if parsed.query:
-            raise InputError(f"{parsed} has settings behind a '?', which SQLite's file does not take here. {examples}")
-    return parsed
-
-
-def _engine(url: URL) -> Engine:
-    shared: dict[str, Any] = {"pool_size": POOL, "max_overflow": POOL, "pool_timeout": SECONDS, "hide_parameters": True}
-    if url.drivername == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": SECONDS}, **shared)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    try:
-        import psycopg
-        from psycopg.pq import TransactionStatus
-    except ImportError as error:
-        raise InputError("PostgreSQL needs psycopg. Run: pip install 'llmrec[postgres]'") from error
-
-    class Patient(psycopg.Connection[Any]):
-        """A connection that waits for an answer only so long: a frozen server would hold its threads for ever."""
-
-        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-            try:
-                return super().wait(gen, interval, SECONDS if timeout is None else timeout)
-            except psycopg.OperationalError:
-                if self.pgconn.transaction_status == TransactionStatus.ACTIVE:  # it is still at it
-                    self.pgconn.finish()
-                raise
-
-    engine = create_engine(
-        url,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECTING, "tcp_user_timeout": SECONDS * 1000, "application_name": "llmrec"}
-        | dict(url.query),
-        **shared,
-    )
-
-    @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, record: Any, arguments: Any, named: Any) -> Any:  # noqa: ARG001
-        return Patient.connect(*arguments, **named)
-
-    return engine
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
-    connection.isolation_level = None  # transactions begin where we say so, not where the driver thinks so
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            break
-        except sqlite3.OperationalError as error:  # this one pragma does not wait for who changes the mode just now
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-    connection.execute("PRAGMA synchronous=FULL")  # acknowledged means on the disk; NORMAL would not be
-    connection.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten, not only unlinked
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _check_encoding(connection: Connection) -> None:
-    encoding = connection.scalar(text("SHOW server_encoding"))
-    if encoding != "UTF8":
-        raise InputError(f"The database's encoding is {encoding}, which cannot hold every name. Make one with UTF8")
 
 
 def _proof(secret: bytes) -> str:

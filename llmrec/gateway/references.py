@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from llmrec.gateway.amounts import count_of, prices
 from llmrec.gateway.asked import Asked, SoFar, Wish, asks_of_items
 from llmrec.gateway.names import Names
-from llmrec.gateway.sentences import Sentence, count_of, phrase, prices, values, words_in
+from llmrec.gateway.sentences import Sentence, phrase, words_in
 from llmrec.gateway.shown import pointed_at
+from llmrec.gateway.values import values
 from llmrec.gateway.wishes import REFINING_WORDS, asks_change, dearness, rejects, where_of
 
 # --- compare -----------------------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from llmrec.errors import StoreDown
 from llmrec.gateway.access import Key, Keys, Limiter
 from llmrec.gateway.book import Entry
+from llmrec.gateway.databases import POOL
 from llmrec.gateway.desk import Desk
-from llmrec.gateway.events import POOL, Events
+from llmrec.gateway.events import Events
 from llmrec.gateway.faults import EventsDown, Refusal
 from llmrec.gateway.limits import Limits, Load
 from llmrec.gateway.metrics import Metrics

@@ -5,24 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmrec.cleaning import clean
+from llmrec.gateway.amounts import count_of, prices
 from llmrec.gateway.asked import MOST_LEFT_OUT, Asked, SoFar, Wish, asks_of_items
 from llmrec.gateway.names import Names, stem
-from llmrec.gateway.sentences import (
-    COLOURS,
-    LONGEST_WORDS,
-    Sentence,
-    Value,
-    count_of,
-    drop_unwanted,
-    filters_of,
-    is_word,
-    merged,
-    phrase,
-    prices,
-    values,
-    words_in,
-)
+from llmrec.gateway.sentences import COLOURS, LONGEST_WORDS, Sentence, is_word, phrase, words_in
 from llmrec.gateway.shown import Pointed, pointed_at
+from llmrec.gateway.values import Value, drop_unwanted, filters_of, merged, values
 
 # --- follow-up ---------------------------------------------------------------------------------------------------
 

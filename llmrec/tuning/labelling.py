@@ -22,12 +22,15 @@ from llmrec.progress import Progress
 from llmrec.prompts import Template, Turn
 from llmrec.retrieval.retriever import Floats, Retriever, best, leave_out
 from llmrec.script import Line
+from llmrec.significance import Interval, intervals
 from llmrec.tasks import Draft, Happening, finish
 from llmrec.tuning.material import written
 from llmrec.tuning.telling import next_words
 
 CHOOSING = ("sequential", "direct")
 """The tasks with wordings that are answered by a candidate's label."""
+
+FEWEST = 2  # people of whom an interval can be told
 
 Opinions = npt.NDArray[np.float64]
 
@@ -37,10 +40,11 @@ class Agreement:
     """How much an answer stays the same when the same candidates stand in another order."""
 
     people: int
-    same_first: float
-    """The share of people for whom both orders put the same candidate first."""
-    correlation: float
-    """The mean rank correlation of all candidates."""
+    """Those asked: with a history, and with as many candidates as are put in order."""
+    same_first: Interval | None
+    """The share of people for whom both orders put the same candidate first; None where fewer than two are asked."""
+    correlation: Interval | None
+    """The mean rank correlation of all candidates, over the same people."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,13 @@ class LabelRanking:
         items, _ = best(leave_out(self.retriever.score(histories), histories), self.first)
         whole = np.flatnonzero((items >= 0).all(axis=1))
         asked = [histories[row] for row in whole]
-        if not asked:
-            return Agreement(0, 0.0, 0.0)
+        if len(asked) < FEWEST:
+            return Agreement(len(asked), None, None)
         one, other = (np.argsort(-self._opinions(asked, items[whole], order), axis=1) for order in (0, 1))
         places = zip(np.argsort(one, axis=1), np.argsort(other, axis=1), strict=True)
-        alike = float(np.mean([np.corrcoef(first, second)[0, 1] for first, second in places]))
-        return Agreement(len(asked), float((one[:, 0] == other[:, 0]).mean()), alike)
+        alike = [np.corrcoef(first, second)[0, 1] for first, second in places]
+        each = np.column_stack([one[:, 0] == other[:, 0], alike]).astype(np.float64)
+        return Agreement(len(asked), *intervals(each, seed=self.seed))
 
     def _opinions(self, histories: Sequence[Codes], items: npt.NDArray[np.int64], order: int) -> Opinions:
         """The log-probabilities under one order, which depends on the seed and the history alone."""
