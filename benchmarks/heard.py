@@ -22,7 +22,7 @@ def figures_of(task: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     found = {f"{prefix}cases": float(task["cases"])}
     for row in () if task["missing"] else task["rows"]:
         for what, figure in row["figures"].items():
-            found |= _with_ends(f"{prefix}{_name(row['name'])}_{_name(what)}", figure)
+            found |= with_ends(f"{prefix}{named(row['name'])}_{named(what)}", figure)
     return found
 
 
@@ -30,13 +30,11 @@ def evidence_of(told: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     """How much items lose without what their reasons rest on, where that was measured, and the cases of each."""
     found: dict[str, float] = {}
     for row in told["evidence"]:
-        name = f"{prefix}{_name(row['name'])}_against_{_name(row['against'])}"
+        name = f"{prefix}{named(row['name'])}_against_{named(row['against'])}"
         found[f"{name}_cases"] = float(row["cases"])
         if not row["missing"]:
-            found |= _with_ends(f"{name}_fall", row["fall"]) | _with_ends(
-                f"{name}_fall_of_others", row["fall_of_others"]
-            )
-            found |= _with_ends(f"{name}_gap", row["gap"]) | {f"{name}_p": row["corrected"]}
+            found |= with_ends(f"{name}_fall", row["fall"]) | with_ends(f"{name}_fall_of_others", row["fall_of_others"])
+            found |= with_ends(f"{name}_gap", row["gap"]) | {f"{name}_p": row["corrected"]}
     return found
 
 
@@ -47,11 +45,13 @@ def unmeasured(told: Mapping[str, Any]) -> dict[str, str]:
     return why | rows
 
 
-def _with_ends(name: str, figure: Mapping[str, float | None]) -> dict[str, float]:
+def with_ends(name: str, figure: Mapping[str, Any]) -> dict[str, float]:
+    """A mean and the ends of its interval, by one name; what is not known is left out."""
     ends = {f"{name}_{end}": value for end in ENDS if (value := figure[end]) is not None}
     mean = figure["mean"]
     return {} if mean is None else {name: mean, **ends}
 
 
-def _name(text: str) -> str:
+def named(text: str) -> str:
+    """A title as a part of a figure's name."""
     return "".join("_" if letter == " " else letter for letter in text.lower() if letter not in ",':")

@@ -13,11 +13,12 @@ examples:
 import json
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chain import LLMREC, MODEL, ROOT, as_figures, data_of, gains
-from heard import evidence_of, figures_of, heard, unmeasured
+from chain import LLMREC, ROOT, data_of
+from heard import evidence_of, figures_of, heard, named, unmeasured, with_ends
 from record import arguments, record
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "numpy")
@@ -26,33 +27,26 @@ FEW, ASKED = 12, 20
 """Rows that are asked and people that are ranked, to see that it works."""
 
 
-def ranked(report: Path, seed: int) -> dict[str, float]:
-    """NDCG@10 of every system, and for each way of asking the model what it loses against the plain one, paired."""
-    from llmrec.significance import compare
-
-    told: list[dict[str, Any]] = json.loads((report / "report.json").read_text(encoding="utf-8"))["systems"]
-    means = {}
-    for one in told:
-        measure = one["measures"][MEASURE]
-        means[one["name"]] = {MEASURE: measure["mean"], f"{MEASURE}_low": measure["low"]}
-        means[one["name"]][f"{MEASURE}_high"] = measure["high"]
-    found = as_figures(means)
-    each = gains(report)
-    gaps = {}
-    for name in (name for name in each if name.startswith(f"{MODEL},")):
-        gap = compare(each[MODEL], each[name], seed=seed)
-        gaps[name] = {"loss": gap.mean, "loss_low": gap.low, "loss_high": gap.high, "loss_p": gap.p}
-    return found | as_figures(gaps)
+def ranked(told: Mapping[str, Any]) -> dict[str, float]:
+    """NDCG@10 of every system, and what the model loses with other pictures or less in its words: paired, corrected."""
+    found: dict[str, float] = {}
+    for one in told["systems"]:
+        found |= with_ends(f"{named(one['name'])}_{MEASURE}", one["measures"][MEASURE])
+    for row in told["looks"]["rows"]:
+        if row["measure"] == MEASURE:
+            name = f"{named(row['other'])}_loss"
+            found |= with_ends(name, row) | {f"{name}_p": row["corrected"]}
+    return found
 
 
-def lettered(report: Path) -> dict[str, float]:
+def lettered(told: Mapping[str, Any]) -> dict[str, float]:
     """What letters change against the retriever that they put in order, and how much the order of candidates does."""
     found: dict[str, float] = {}
-    for one in json.loads((report / "report.json").read_text(encoding="utf-8"))["labels"]:
-        found |= {
-            f"letters_gap{'' if end == 'mean' else '_' + end}": value for end, value in one["gaps"][MEASURE].items()
-        }
-        found |= {f"letters_{name}": value for name, value in one["order"].items()}
+    for one in told["labels"]:
+        found |= with_ends("letters_gap", one["gaps"][MEASURE]) | {"letters_people": float(one["order"]["people"])}
+        for name in ("same_first", "correlation"):
+            if one["order"][name] is not None:
+                found |= with_ends(f"letters_{name}", one["order"][name])
     return found
 
 
@@ -86,10 +80,10 @@ def main() -> None:
         "people": float(limit),
         "labels": float(asked.labels),
     }
-    told = heard(out)
+    report, told = json.loads((out / "report.json").read_text(encoding="utf-8")), heard(out)
     for task in told["tasks"]:
         figures |= figures_of(task, f"{task['task']}_")
-    figures |= evidence_of(told, "why_") | ranked(out, asked.seed) | lettered(out)
+    figures |= evidence_of(told, "why_") | ranked(report) | lettered(report)
     for name, value in figures.items():
         print(f"  {name:90}{value:>12,.4f}")
     without = unmeasured(told)

@@ -127,17 +127,6 @@ def gini(counts: Floats) -> float:
     return float((2 * np.arange(1, size + 1) - size - 1) @ ordered / (size * total))
 
 
-def auc(scores: Floats, labels: npt.NDArray[np.bool_]) -> float:
-    """The chance that something taken scores above something not taken; a tie is half a win."""
-    from scipy.stats import rankdata
-
-    taken = int(labels.sum())
-    others = len(labels) - taken
-    if not taken or not others:
-        return float("nan")
-    return float((rankdata(scores)[labels].sum() - taken * (taken + 1) / 2) / (taken * others))
-
-
 def surprise(probabilities: Floats, labels: npt.NDArray[np.bool_]) -> Floats:
     """The surprise in nats of each that was taken or was not; its mean is the log-loss."""
     held = np.clip(probabilities, 1e-15, 1 - 1e-15)

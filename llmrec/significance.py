@@ -14,6 +14,8 @@ RESAMPLES = 2_000
 FLIPS = 10_000
 CHUNK = 4_000_000  # numbers held at a time
 MANY = 40_000
+SURE = 0.05
+"""Below this a corrected p is called a difference."""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ LINES = (
         "page",
         "environment",
         "lexicon",
+        "telling",
     },
     {"errors"},
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ir_measures import RR, R, Success, nDCG
 
-from llmrec.metrics import auc, gains, gini, mae, pessimistic_ranks, rmse, spread, surprise
+from llmrec.metrics import gains, gini, mae, pessimistic_ranks, rmse, spread, surprise
 from llmrec.significance import compare, holm, intervals
 
 
@@ -90,13 +90,6 @@ def test_gini_is_0_for_equals_and_near_1_for_one_that_has_all():
     assert gini(np.full(50, 3.0)) == pytest.approx(0)
     assert gini(np.eye(100)[0]) == pytest.approx(0.99)
     assert gini(np.zeros(5)) == 0.0
-
-
-def test_the_area_under_the_curve_counts_pairs():
-    scores, labels = np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True])
-    pairs = [(a > b) + 0.5 * (a == b) for a in scores[labels] for b in scores[~labels]]
-    assert auc(scores, labels) == pytest.approx(np.mean(pairs))
-    assert np.isnan(auc(scores, np.ones(4, dtype=bool)))
 
 
 def test_errors_of_numbers():

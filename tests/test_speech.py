@@ -497,14 +497,17 @@ def test_the_benchmark_keeps_each_figure_with_its_interval_and_says_what_it_lack
     measured = [row for row in told["evidence"] if not row["missing"]]
     assert len(measured) + len(content["unmeasured"]) == len(told["evidence"])
     assert sum(name.startswith("why_") and name.endswith("_p") for name in figures) == len(measured)
-    asked = [one["name"] for one in report["systems"] if one["name"].startswith("model,")]
+    asked = {row["other"]: row["corrected"] for row in report["looks"]["rows"] if row["measure"] == "ndcg@10"}
     assert len(asked) > len(("shuffled", "within categories", "blank", "none"))
-    for name in asked:
+    for name, p in asked.items():
         short = name.replace(",", "").replace(" ", "_")
         lost = figures["model_ndcg@10"] - figures[f"{short}_ndcg@10"]
         assert figures[f"{short}_loss"] == pytest.approx(lost)
         assert figures[f"{short}_loss_low"] <= lost <= figures[f"{short}_loss_high"]
-    assert figures["letters_gap"] == report["labels"][0]["gaps"]["ndcg@10"]["mean"]
+        assert figures[f"{short}_loss_p"] == p
+    (letters,) = report["labels"]
+    assert figures["letters_gap"] == letters["gaps"]["ndcg@10"]["mean"]
+    assert figures["letters_same_first_low"] == letters["order"]["same_first"]["low"]
     monkeypatch.setattr(sys, "argv", [speaking.__file__, str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit):
         speaking.main()

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
-from llmrec.compare.results import SURE, Costs, Found, steady
+from llmrec.compare.results import Costs, Found, steady
 from llmrec.compare.suite import Claim, Suite
+from llmrec.significance import SURE
+from llmrec.telling import listed
 
 
 def reading(found: Sequence[Found], suite: Suite | None = None, seeds: Sequence[int] = ()) -> list[str]:
@@ -15,7 +17,7 @@ def reading(found: Sequence[Found], suite: Suite | None = None, seeds: Sequence[
     equal = [one for one in found[1:] if one.level]
     told = [f"“{best.name}” has the highest mean, {best.interval.mean:.4f}."]
     if equal:
-        told = [f"{told[0][:-1]}, but {_listed([f'“{one.name}”' for one in equal])} cannot be told from it."]
+        told = [f"{told[0][:-1]}, but {listed([f'“{one.name}”' for one in equal])} cannot be told from it."]
         timed = {one.name: one.costs.minutes for one in (best, *equal) if one.costs.minutes}
         light = min(timed, key=timed.__getitem__, default=best.name)
         if light != best.name and best.name in timed:
@@ -31,7 +33,7 @@ def reading(found: Sequence[Found], suite: Suite | None = None, seeds: Sequence[
     if len(alone) == len(found):
         told.append("There is one seed a cell, so what another seed would give is not known.")
     elif alone:
-        told.append(f"There is one seed of {_listed(alone)}, so what another would give is not known.")
+        told.append(f"There is one seed of {listed(alone)}, so what another would give is not known.")
     return [*told, *_missing(found, suite, seeds)] if suite else told
 
 
@@ -54,7 +56,7 @@ def _against(one: Found, base: Found) -> str:
         said = f"“{one.name}” cannot be told from “{base.name}” ({numbers})"
     costs = (("time of tuning", one.costs.minutes, base.costs.minutes), ("memory", one.costs.memory, base.costs.memory))
     shares = [f"{seen / of:.2f} of the {what}" for what, seen, of in costs if seen and of]
-    return f"{said}; it takes {_listed(shares)}." if shares else f"{said}."
+    return f"{said}; it takes {listed(shares)}." if shares else f"{said}."
 
 
 def _missing(found: Sequence[Found], suite: Suite, seeds: Sequence[int]) -> list[str]:
@@ -71,11 +73,11 @@ def _missing(found: Sequence[Found], suite: Suite, seeds: Sequence[int]) -> list
         whole.append(_seeds(some) + (" of the others" if whole else ""))
     else:
         whole += [f"{_seeds(some)} of “{name}”" for name, some in lacking.items() if some]
-    return [*told, *([f"Not run: {_listed(whole)}."] if whole else [])]
+    return [*told, *([f"Not run: {listed(whole)}."] if whole else [])]
 
 
 def _seeds(some: Sequence[str]) -> str:
-    return f"seed{'s' if len(some) > 1 else ''} {_listed(some)}"
+    return f"seed{'s' if len(some) > 1 else ''} {listed(some)}"
 
 
 def _held(claim: Claim, one: Costs, other: Costs) -> list[str]:
@@ -95,7 +97,3 @@ def _share(value: float) -> str:
 
 def _p(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "below .0001"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -14,10 +14,9 @@ from llmrec.chain.running import Doing
 from llmrec.compare.suite import Planned, Suite
 from llmrec.errors import InputError
 from llmrec.evaluation.report import system_gains
-from llmrec.significance import Difference, Interval, compare, holm, intervals
+from llmrec.significance import SURE, Difference, Interval, compare, holm, intervals
 
 MEASURE = "ndcg@10"
-SURE = 0.05
 """Below this p, corrected for the number of cells, a difference is said to be one."""
 
 

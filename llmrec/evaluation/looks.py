@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from llmrec.evaluation.run import MAIN, Ranked
 from llmrec.retrieval.retriever import Retriever
-from llmrec.significance import compare, holm
+from llmrec.significance import SURE, compare, holm
+from llmrec.telling import listed
 
 Kind = Literal["pictures", "words"]
-SURE = 0.05
 WITHIN = "shuffled within category"
 PICTURES = {
     "shuffled": "those of any other items",
@@ -74,7 +74,7 @@ def _reading(model: str, rows: Sequence[dict[str, Any]]) -> list[str]:
         )
         for sentence, some in zip(sentences, sorted_out, strict=True):
             if some:
-                said = sentence.format(model=model, these=_listed([_said(row["change"], kind) for row in some]))
+                said = sentence.format(model=model, these=listed([_said(row["change"], kind) for row in some], "or"))
                 worst = max(row["corrected"] for row in some)
                 sure = f" (p {'< 0.001' if worst < 0.001 else f'at most {worst:.3f}'})" if worst < SURE else ""
                 found.append(f"{said}{sure}.")
@@ -100,8 +100,3 @@ def _said(change: str, kind: str) -> str:
     if kind == "words":
         return change if change.startswith("without") else f"of {change}"
     return PICTURES.get(change, change)
-
-
-def _listed(parts: Sequence[str]) -> str:
-    """Several as people say them."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"

@@ -17,7 +17,7 @@ WHERE = ("out", "dataset", "device")
 def seeds_of_runs(folders: Sequence[Path]) -> list[int]:
     """The seeds of runs of one recipe, which are measured as one model; nothing where they differ in more than that."""
     told = [read_json(folder, MANIFEST, kind="a tuned run", remedy=REMEDY)["recipe"] for folder in folders]
-    settings = [{key: value for key, value in _flat(one).items() if key not in ("seed", *WHERE)} for one in told]
+    settings = [{key: value for key, value in _flat(one).items() if key not in WHERE} for one in told]
     seeds = [int(one["seed"]) for one in told]
     alike = len(folders) > 1 and all(one == settings[0] for one in settings) and len(set(seeds)) == len(seeds)
     return seeds if alike else []

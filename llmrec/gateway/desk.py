@@ -24,6 +24,7 @@ from llmrec.pictures import picture_fault, suffix
 from llmrec.retrieval.index import Index, merged
 from llmrec.retrieval.reranking import FIRST
 from llmrec.retrieval.store import Hits
+from llmrec.telling import listed
 
 log = logging.getLogger(__name__)
 
@@ -186,10 +187,10 @@ class Desk:
         names = words_of(str(entry.fields.get("brand") or ""))  # a maker's name says nothing of what it is like
         shared = self.served.reason(history, entry.item, names)
         if shared:
-            return f"others speak of {_listed(shared)}, as they do of much that you took"
+            return f"others speak of {listed(shared)}, as they do of much that you took"
         agreed = [word for word in self.served.agreed(entry.item) if word not in names][:SAID]
         if agreed:
-            return f"others speak of {_listed(agreed)}"
+            return f"others speak of {listed(agreed)}"
         twin = self._looks_like(history, entry)
         if twin:
             return f"it looks like {twin}, which you took"
@@ -396,7 +397,3 @@ def _place(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     known = np.flatnonzero(np.isfinite(scores))
     found[known[np.argsort(-scores[known], kind="stable")]] = np.linspace(1, 0, len(known))
     return found
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
