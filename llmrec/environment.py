@@ -15,6 +15,8 @@ from llmrec.errors import InputError
 
 PROCESSOR = Path("/proc/cpuinfo")
 PRODUCTS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+PORT = 8080
+"""Where the gateway listens unless it is told otherwise."""
 LOOK = 0.2  # seconds between two looks at a process
 WITH_PARENT = """
 import ctypes, os, signal, sys

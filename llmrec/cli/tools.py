@@ -11,6 +11,7 @@ import typer
 from llmrec.compare.command import EPILOG as OF_COMPARE
 from llmrec.compare.command import compare
 from llmrec.demo.command import EPILOG, demo
+from llmrec.environment import PORT
 from llmrec.errors import InputError
 
 commands = typer.Typer()
@@ -24,7 +25,7 @@ commands.command(epilog=EPILOG)(demo)
 def doctor(
     work: Annotated[Path, typer.Option(help="The folder that results go to.")] = Path("work"),
     recipes: Annotated[Path, typer.Option(help="The folder of tuning recipes.")] = Path("train"),
-    port: Annotated[int, typer.Option(help="The port that the gateway would listen on.", min=1, max=65_535)] = 8080,
+    port: Annotated[int, typer.Option(help="The port that the gateway would listen on.", min=1, max=65_535)] = PORT,
     quick: Annotated[
         bool, typer.Option("--quick", help="Load no package: a second, but nothing on speed, GPU and packages at work.")
     ] = False,
@@ -65,7 +66,7 @@ def chat(
         ),
     ] = None,
     index: Annotated[Path | None, typer.Option(help="The index of that model.", show_default=False)] = None,
-    url: Annotated[str, typer.Option(help="The gateway to talk with.")] = "http://127.0.0.1:8080",
+    url: Annotated[str, typer.Option(help="The gateway to talk with.")] = f"http://127.0.0.1:{PORT}",
     user: Annotated[str | None, typer.Option(help="Who you are: a person of the log, or a new one.")] = None,
     key_file: Annotated[
         Path | None, typer.Option(help="A file that holds the key; without it LLMREC_KEY is taken.", show_default=False)

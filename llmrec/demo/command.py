@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmrec.environment import PORT
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-PORT, JOURNAL = 8080, "demo.json"
+JOURNAL = "demo.json"
 EPILOG = (
     "Examples:  llmrec demo\n\nllmrec demo work/shop\n\nllmrec demo --quick --no-serve\n\n"
     "llmrec demo --work work/mine --port 9000\n\n"

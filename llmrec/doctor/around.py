@@ -8,11 +8,10 @@ from collections.abc import Iterator
 import httpx
 
 from llmrec.doctor.findings import Finding, named
-from llmrec.environment import port_fault
+from llmrec.environment import PORT, port_fault
 from llmrec.errors import InputError
 
 AREA = "Around"
-PORT = 8080
 HUB, HUB_SECONDS = "https://huggingface.co", 3.0
 TRUE = {"1", "true", "yes", "on"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

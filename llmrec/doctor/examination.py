@@ -10,6 +10,7 @@ from llmrec.doctor import around, machine, packages
 from llmrec.doctor.findings import Finding, looked
 from llmrec.doctor.fits import Fit, best, fits
 from llmrec.doctor.probing import ALONE, LONGEST, TOGETHER, probed
+from llmrec.environment import PORT
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Examination:
         return any(finding.verdict == "fault" for finding in self.findings)
 
     def go(
-        self, began: Callable[[str], None] = lambda _: None, *, port: int = around.PORT, longest: float = LONGEST
+        self, began: Callable[[str], None] = lambda _: None, *, port: int = PORT, longest: float = LONGEST
     ) -> Iterator[Finding]:
         """Look at everything; each finding is told as soon as it is there, and `began` of what takes a while."""
         for finding in self._all(began, port, longest):

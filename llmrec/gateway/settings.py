@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llmrec.config import read_yaml
+from llmrec.environment import PORT
 from llmrec.errors import ConfigError
 from llmrec.gateway.limits import Limits
 
@@ -16,7 +17,7 @@ class ServeRecipe:
 
     host: str = "127.0.0.1"
     """The address to listen on; one that others can reach needs keys."""
-    port: int = 8080
+    port: int = PORT
     """The port to listen on; 0 takes a free one."""
     name: str = "llmrec"
     """What clients call the model."""
