@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from llmrec.modeling.adapters import language_model
 from llmrec.modeling.base import Base
+from llmrec.modeling.company import Company, shares
 from llmrec.modeling.light import Teacher
 from llmrec.modeling.words import ItemWords
 from llmrec.script import APART
@@ -45,6 +46,7 @@ class Ranker(nn.Module):
         text_weight: float = 1.0,
         sampled: int = 0,
         taught: float = 0.0,
+        company: float = 0.0,
     ):
         super().__init__()
         self.model = model  # the base model itself, or PEFT's around it
@@ -58,6 +60,8 @@ class Ranker(nn.Module):
         self.sampled = sampled
         self.teacher: Teacher | None = None
         self.taught = taught
+        self.neighbours: Company | None = None
+        self.company = company
         self.usual_texts = 0.0  # by which a text's loss is shared out; 0 for the batch's own number of targets
         self.offered: Tensor | None = None
         """The items among which the right one is sought in training; None for all. See `hide`."""
@@ -170,17 +174,20 @@ class Ranker(nn.Module):
         grids: Tensor | None = None,
         walks: bool = False,
     ) -> dict[str, Any]:
-        """The loss of a batch, with its parts; in walks the teacher has a say, where there is one."""
+        """The loss of a batch, with its parts; in walks teacher and neighbours have a say, where there are any."""
         hidden = self.hidden(tokens, mask, pictures, grids)[:, :-1]
         labels = labels[:, 1:]
         opinion = self.teacher.questions(tokens[:, :-1]) if self.teacher and self.taught and walks else None
-        losses = self.losses(hidden, labels, opinion)
+        near = None
+        if self.neighbours and self.company and walks:
+            near = self.neighbours.near(tokens[:, :-1], labels >= self.vocabulary)
+        losses = self.losses(hidden, labels, opinion, near)
         # A batch of one-word answers must not weigh as much as one of whole explanations.
         texts = self.usual_texts or max(1, losses.texts)
         total = losses.item / max(1, losses.items) + self.text_weight * losses.text / texts
         return {"loss": total, "losses": losses}
 
-    def losses(self, hidden: Tensor, labels: Tensor, opinion: Tensor | None = None) -> Losses:
+    def losses(self, hidden: Tensor, labels: Tensor, opinion: Tensor | None = None, near: Any = None) -> Losses:
         """Sums of both losses over the positions that have a label."""
         items, texts = labels >= self.vocabulary, (labels >= 0) & (labels < self.vocabulary)
         zero = hidden.sum() * 0.0  # keeps every parameter in the graph, as several processes need it
@@ -188,7 +195,7 @@ class Ranker(nn.Module):
         if items.any():
             questions = self.words.questions(hidden[items])
             asked = None if opinion is None else opinion[items]
-            item_loss = self.item_loss(questions, labels[items] - self.vocabulary, asked)
+            item_loss = self.item_loss(questions, labels[items] - self.vocabulary, asked, near)
         if texts.any():
             text_loss = self._text_loss(hidden[texts], labels[texts])
         return Losses(item_loss, int(items.sum()), text_loss, int(texts.sum()))
@@ -202,8 +209,12 @@ class Ranker(nn.Module):
         items = items + math.log(count / len(drawn))  # each stands for those that were not drawn
         return nn.functional.cross_entropy(torch.cat([logits, items], dim=1), labels, reduction="sum")
 
-    def item_loss(self, questions: Tensor, codes: Tensor, opinion: Tensor | None = None) -> Tensor:
-        """Softmax over the items on offer, all, or some drawn for the batch and corrected for their chance to be."""
+    def item_loss(self, questions: Tensor, codes: Tensor, opinion: Tensor | None = None, near: Any = None) -> Tensor:
+        """Softmax over the items on offer, all, or some drawn for the batch and corrected for their chance to be.
+
+        What is to be answered is the item that was taken; `opinion`, what the teacher asks for, and `near`, how near
+        items are to what was taken before, have their shares of it.
+        """
         offered = self.offered
         count = len(self.words.content if offered is None else offered)
         if not self.sampled or self.sampled >= count:
@@ -220,7 +231,12 @@ class Ranker(nn.Module):
             correction[len(own) :] = math.log((count - len(own)) / max(1, len(drawn)))
         logits = (questions @ self.words.outputs(chosen).T).float()
         logits = logits if correction is None else logits + correction
-        taken = nn.functional.cross_entropy(logits, place, reduction="sum")
+        taken = nn.functional.cross_entropy(logits, place, reduction="none")
+        if near is not None:
+            wished = shares(near, chosen, correction, logits.device)
+            known = self.company * wished.sum(dim=1)  # none where nothing is near
+            taken = (1 - known) * taken + self.company * nn.functional.cross_entropy(logits, wished, reduction="none")
+        taken = taken.sum()
         if opinion is None or self.teacher is None:
             return taken
         answers = self.teacher.write if chosen is None else self.teacher.write[chosen]

@@ -94,10 +94,14 @@ class WalkRecipe:
     """Share of a history's items that are left out at random, so that no two passes are the same."""
     sampled: int = 0
     """Answers in the softmax: 0 for all items, else so many drawn for each batch, with the correction for it."""
+    company: float = 0.0
+    """Share of the walks' loss that is what came after such histories in other people's, by counts of neighbours."""
 
     def __post_init__(self) -> None:
         if self.passes < 0 or self.longest < 1 or not 0 <= self.skip < 1 or self.sampled < 0:
             raise ConfigError("passes and sampled are 0 or more, longest 1 or more, skip from 0 to below 1")
+        if not 0 <= self.company <= 1:
+            raise ConfigError(f"company is {self.company}: it should be from 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def new_ranker(recipe: TuningRecipe, base: Base, bank: Bank) -> Ranker:
         text_weight=recipe.talks.weight,
         sampled=recipe.walks.sampled,
         taught=recipe.words.taught,
+        company=recipe.walks.company,
     )
     return ranker.to(base.model.device)
 

@@ -20,6 +20,7 @@ from llmrec.modeling.adapters import language_model
 from llmrec.modeling.album import Album
 from llmrec.modeling.bank import FILE, ITEMS, make_bank
 from llmrec.modeling.base import load_base
+from llmrec.modeling.company import Company
 from llmrec.modeling.kinds import TOLD
 from llmrec.modeling.light import FILE as READER
 from llmrec.modeling.transcript import Transcriber
@@ -105,6 +106,8 @@ def tune(
     ranker = new_ranker(recipe, base, bank)
     ranker.hide(split.cold.tolist())
     ranker.learn_in_float32()
+    if recipe.walks.company:
+        ranker.neighbours = Company.of(index, split, base.vocabulary)
     material = Material(recipe, dataset, split, prompts, write, progress)
     ranking = ModelRanking(ranker, material.walks, longest=recipe.walks.longest, batch_tokens=2 * recipe.batch_tokens)
     cases = some_cases(split, "valid", recipe.watched, seed=recipe.seed)
