@@ -44,12 +44,19 @@ def stage(
     if not keeps(name, marker, made_by, command, folder):
         print(f"{name}: {' '.join(command[1:])}", file=sys.stderr)
         began = time.perf_counter()
-        subprocess.run(command, check=True, cwd=ROOT)
+        run(command, cwd=ROOT)
         kept.write_text(str((time.perf_counter() - began) / 60))
     minutes[f"{name}_minutes"] = round(float(kept.read_text()), 2) if kept.exists() else 0.0
     if name == until:
         print(f"{name}: {minutes[f'{name}_minutes']} minutes")
         sys.exit(0)
+
+
+def run(command: Sequence[str], *, cwd: Path | None = None) -> None:
+    """Run a command of the product; where it fails, which it says itself, end the program as it ended."""
+    done = subprocess.run(command, check=False, cwd=cwd)
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 def keeps(name: str, marker: Path, made_by: Path, command: Sequence[str], folder: Path | None = None) -> bool:

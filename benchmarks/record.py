@@ -7,11 +7,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from fingerprints import ROOT, fingerprint, sources
 
 from llmrec.environment import machine, versions
+from llmrec.errors import LlmrecError
 
 OPERATORS = {">=": lambda seen, wanted: seen >= wanted, "<=": lambda seen, wanted: seen <= wanted}
 
@@ -22,6 +24,7 @@ BEGUN: dict[str, Any] = {}
 
 def arguments(description: str) -> argparse.ArgumentParser:
     """A parser with the options that all benchmarks share."""
+    sys.excepthook = _plainly
     BEGUN.update(commit=_commit(), code=sources(Path(sys.argv[0]).resolve()))
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a small run of under a minute, to see that it works")
@@ -29,6 +32,14 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--anew", action=_Anew, nargs=0, help="keep no stage that other code made, nor what reads it")
     return parser
+
+
+def _plainly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What is wrong with what was given is told as the product tells it; anything else is a fault of the program."""
+    if isinstance(error, LlmrecError):
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2)
+    sys.__excepthook__(kind, error, trace)
 
 
 class _Anew(argparse.Action):

@@ -11,13 +11,12 @@ examples:
 """
 
 import json
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chain import LLMREC, ROOT, data_of
+from chain import LLMREC, ROOT, data_of, run
 from heard import evidence_of, figures_of, heard, named, unmeasured, with_ends
 from record import arguments, record
 
@@ -70,11 +69,7 @@ def main() -> None:
     command = [*LLMREC, "evaluate", str(index.absolute()), "--model", str(asked.run.absolute())]
     command += ["--speech", str(cases), "--controls", "--ablate", "--labels", str(asked.labels)]
     began = time.perf_counter()
-    subprocess.run(
-        [*command, "--limit", str(limit), "--seed", str(asked.seed), "--out", str(out), "--overwrite"],
-        check=True,
-        cwd=ROOT,
-    )
+    run([*command, "--limit", str(limit), "--seed", str(asked.seed), "--out", str(out), "--overwrite"], cwd=ROOT)
     figures = {
         "evaluate_minutes": round((time.perf_counter() - began) / 60, 2),
         "people": float(limit),

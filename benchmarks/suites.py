@@ -9,13 +9,12 @@ examples:
   python benchmarks/suites.py content --dataset films --json benchmarks/results/suite-content-films.json
 """
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chain import LLMREC, ROOT, as_figures, keeps
+from chain import LLMREC, ROOT, as_figures, keeps, run
 from record import also, arguments, record
 
 from llmrec.chain.running import JOURNAL, Journal
@@ -88,7 +87,7 @@ def main() -> None:
         words += [word for value in values for word in (option, str(value))]
     words += ["--dataset", str(asked.dataset)] if asked.dataset else []
     words += ["--quick"] if asked.quick else []
-    subprocess.run(words, check=True)
+    run(words)
     page = asked.work / name_of(file, asked.dataset, quick=asked.quick)
     content = read_json(page, "compare.json", kind="what a suite found", remedy="Run the suite again")
     # The page is of all that was ever made of the suite, these figures are of what was asked for now.

@@ -335,3 +335,24 @@ def test_made_anew_is_told_to_a_benchmark_and_not_kept_in_its_command(
     assert record.anew()
     record.record("learning", {}, {}, seed=0, packages=(), file=tmp_path / "told.json")
     assert json.loads((tmp_path / "told.json").read_text())["command"] == f"python {LEARNING} --quick"
+
+
+def test_what_is_wrong_with_what_was_given_is_told_without_a_trace(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "suites.py", "content", "--dataset", "gone", "--work", "work"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: gone does not exist, so it is not a dataset."), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_program_ends_as_the_command_that_it_runs(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        chain.run([*chain.LLMREC, "index", "gone"])
+    assert ended.value.code == 2
+    assert "Traceback" not in capfd.readouterr().err
+    chain.run([sys.executable, "-c", "pass"])
