@@ -33,8 +33,11 @@ from fingerprints import ROOT, changed
 RESULTS = ROOT / "benchmarks" / "results"
 FIRST = ("learning", "amazon")
 """Whose work folders others start from, in this order."""
-MADE_BY = {"work/demo": [sys.executable, "-m", "llmrec", "demo", "--no-serve"]}
-"""What makes the folders that no benchmark makes."""
+MADE_BY = {
+    "work/demo": ["-m", "llmrec", "demo", "--no-serve"],
+    "work/films/films": ["benchmarks/films.py", "--data", "films", "--until", "dataset"],
+}
+"""What Python is told to make the folders that results begin with."""
 GIVEN = ("data/", "films", "../")
 """How paths of data begin that somebody has to have."""
 NAMED = 3
@@ -94,6 +97,7 @@ def state(result: dict[str, Any]) -> str:
 def hindrance(result: dict[str, Any], root: Path = ROOT) -> str | None:
     """Why a result cannot be made here; None where it can."""
     words = shlex.split(result["command"])
+    words += [word for made in _to_make(words, root) for word in made]
     missing = [word for word in words if word.startswith(GIVEN) and not (root / word).exists()]
     if missing:
         return f"needs {', '.join(missing)}, which is not here (docs/datasets.md says where such data come from)"
@@ -110,6 +114,15 @@ def hindrance(result: dict[str, Any], root: Path = ROOT) -> str | None:
         if not torch.cuda.is_available():
             return f"was made on {result['machine']['gpu']} and needs a GPU"
     return None
+
+
+def _to_make(words: Sequence[str], root: Path = ROOT) -> list[list[str]]:
+    """What Python is told first, for folders that a command names and that are not there."""
+    return [
+        made
+        for folder, made in MADE_BY.items()
+        if any(word.startswith(folder) for word in words) and not (root / folder).exists()
+    ]
 
 
 def installed(package: str) -> bool:
@@ -205,9 +218,8 @@ def main() -> None:
             print(f"{name}: left as it is: it {why}")
             continue
         words = shlex.split(result["command"])
-        for folder, command in MADE_BY.items():
-            if any(word.startswith(folder) for word in words) and not (ROOT / folder).exists():
-                subprocess.run(command, cwd=ROOT, check=True)
+        for made in _to_make(words):
+            subprocess.run([sys.executable, *made], cwd=ROOT, check=True)
         print(f"{name}: {result['command']}", flush=True)
         began, before = time.perf_counter(), (RESULTS / f"{name}.json").stat().st_mtime
         done = subprocess.run([sys.executable, *words[1:], "--anew"], cwd=ROOT, check=False)

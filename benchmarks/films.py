@@ -6,6 +6,7 @@ people are ranked for, every film ranked and ties against the ranker, with other
 
 examples:
   python benchmarks/films.py --data DIR --quick
+  python benchmarks/films.py --data DIR --until dataset
   python benchmarks/films.py --data DIR --work work/films --json benchmarks/results/films.json
 """
 
@@ -39,6 +40,7 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the folder of tables and posters")
     parser.add_argument("--work", type=Path, default=Path("work/films"), metavar="DIR", help="where stages are kept")
+    parser.add_argument("--until", metavar="STAGE", help="stop after this stage: guess, dataset, demo")
     asked = parser.parse_args()
     work = (asked.work / "quick" if asked.quick else asked.work).absolute()
     work.mkdir(parents=True, exist_ok=True)
@@ -46,11 +48,12 @@ def main() -> None:
     films, demo, mapping = work / "films", work / "demo", work / "mapping" / "mapping.yaml"
     tables = [str(asked.data.absolute() / name) for name in ("items.csv", "ratings.csv")]
     mapping.parent.mkdir(exist_ok=True)
-    stage("guess", mapping, [sys.executable, BUILDER, "--init", *tables, "--to", str(mapping)], figures)
+    stage("guess", mapping, [sys.executable, BUILDER, "--init", *tables, "--to", str(mapping)], figures, asked.until)
     build = [sys.executable, BUILDER, str(mapping), "--core", "5", "--out", str(films)]
-    stage("dataset", films / "dataset.json", build, figures)
+    stage("dataset", films / "dataset.json", build, figures, asked.until)
     made = [*LLMREC, "demo", str(films), "--work", str(demo), "--no-serve", "--seed", str(asked.seed)]
-    stage("demo", demo / "report" / "report.json", made + (["--quick"] if asked.quick else []), figures, folder=demo)
+    made += ["--quick"] if asked.quick else []
+    stage("demo", demo / "report" / "report.json", made, figures, asked.until, folder=demo)
     whole = [*LLMREC, "evaluate", str(demo / "index"), "--model", str(demo / "run"), "--controls"]
     whole += ["--limit", "60"] if asked.quick else []
     stage("evaluate", work / "report" / "report.json", [*whole, "--out", str(work / "report")], figures)

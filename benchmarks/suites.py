@@ -6,7 +6,7 @@ from there. Times are those of the machine with whatever ran beside.
 examples:
   python benchmarks/suites.py adaptation --quick
   python benchmarks/suites.py adaptation --seeds 0 --json benchmarks/results/suite-adaptation.json
-  python benchmarks/suites.py content --dataset films --json benchmarks/results/suite-content-films.json
+  python benchmarks/suites.py content --dataset work/films/films --json benchmarks/results/suite-content-films.json
 """
 
 from collections.abc import Mapping, Sequence

@@ -135,6 +135,10 @@ def test_data_and_devices_that_are_not_there_are_told(tmp_path: Path) -> None:
     assert "needs data/amazon2014, which is not here" in (again.hindrance(wanted, tmp_path) or "")
     (tmp_path / "data/amazon2014").mkdir(parents=True)
     assert again.hindrance(wanted, tmp_path) is None
+    begun_with = {"command": "python benchmarks/suites.py content --dataset work/films/films", "machine": {}}
+    assert "needs films, which is not here" in (again.hindrance(begun_with, tmp_path) or "")
+    (tmp_path / "work" / "films" / "films").mkdir(parents=True)
+    assert again.hindrance(begun_with, tmp_path) is None
     assert next(iter(again.results())) == "learning", "others start from what it leaves"
 
 
