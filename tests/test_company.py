@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from tuned import small_index, small_recipe, small_run
+from tuned import small_recipe
 
 from llmrec.config import build
 from llmrec.errors import ConfigError
@@ -25,20 +25,10 @@ from llmrec.tuning.stage import tune
 HALF = 0.5
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
-    return small_index(tmp_path_factory.mktemp("company"))
-
-
-@pytest.fixture(scope="module")
-def run(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_run(index, tmp_path_factory.mktemp("company"))
-
-
 @pytest.fixture
-def ranker(index: Index, run: Path) -> Ranker:
-    ranker = Recommender.open(run, index, index.dataset(), device="cpu").ranking.ranker
-    ranker.neighbours = Company.of(index, index.split(index.dataset()), ranker.vocabulary)
+def ranker(tuned_index: Index, tuned_run: Path) -> Ranker:
+    ranker = Recommender.open(tuned_run, tuned_index, tuned_index.dataset(), device="cpu").ranking.ranker
+    ranker.neighbours = Company.of(tuned_index, tuned_index.split(tuned_index.dataset()), ranker.vocabulary)
     return ranker
 
 
@@ -95,25 +85,27 @@ def test_the_loss_is_shared_between_what_was_taken_and_what_is_near(ranker: Rank
         assert torch.allclose(ranker.item_loss(questions, taken, None, near), (own[0] + theirs[0]) / 2 + own[1])
 
 
-def test_a_model_that_learns_by_neighbours_comes_nearer_to_them(index: Index, run: Path, tmp_path: Path) -> None:
-    split = index.split(index.dataset())
+def test_a_model_that_learns_by_neighbours_comes_nearer_to_them(
+    tuned_index: Index, tuned_run: Path, tmp_path: Path
+) -> None:
+    split = tuned_index.split(tuned_index.dataset())
     histories = [split.log.item[begin : begin + 3] for begin in split.log.start[:-1].tolist()]
-    near = next(one for one in index.retrievers if isinstance(one, Neighbours)).sparse_scores(histories)
+    near = next(one for one in tuned_index.retrievers if isinstance(one, Neighbours)).sparse_scores(histories)
     wished = shares(near, None, None, torch.device("cpu"))
 
     def surprise(share: float) -> float:
         """How much what neighbours say surprises a model that learnt by it, in nats."""
-        recipe = small_recipe(index, run.parent, warm=0, learnt=True)
+        recipe = small_recipe(tuned_index, tuned_run.parent, warm=0, learnt=True)
         walks = replace(recipe.walks, passes=10, company=share)
         tune(replace(recipe, out=tmp_path / f"{share}", walks=walks, talks=replace(recipe.talks, count=0)))
-        opened = Recommender.open(tmp_path / f"{share}", index, index.dataset(), device="cpu")
+        opened = Recommender.open(tmp_path / f"{share}", tuned_index, tuned_index.dataset(), device="cpu")
         return float(cross_entropy(torch.from_numpy(opened.ranking.score(histories)), wished))
 
     assert surprise(1.0) < surprise(0.0) - 0.02
 
 
-def test_an_index_without_neighbours_has_them_counted(tmp_path: Path, index: Index) -> None:
-    bare = make_index(index.dataset(), tmp_path / "bare", IndexRecipe(parts=("text",), text_width=16))
+def test_an_index_without_neighbours_has_them_counted(tmp_path: Path, tuned_index: Index) -> None:
+    bare = make_index(tuned_index.dataset(), tmp_path / "bare", IndexRecipe(parts=("text",), text_width=16))
     split = bare.split(bare.dataset())
     found = Company.of(bare, split, 100).neighbours
     assert (found.weights != fit(split).weights).nnz == 0
