@@ -9,6 +9,10 @@ DEMO ?=
 WORK ?= work/demo
 # More for make results: names of results, --stale, --list
 RESULTS ?=
+# Tests run in as many processes as there are cores, at most four, with one thread each: threads that wait for one another
+# spin, and several programs that do so slow each other down far more than twice. For one after the other: make test AT_ONCE=0
+AT_ONCE ?= auto
+TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN) -m pytest --numprocesses $(AT_ONCE) --maxprocesses 4 --dist loadfile
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(PYTHON_IN) -m mkdocs
 
 help:  ## this list
@@ -18,10 +22,10 @@ setup:  ## make the environment in .venv (needs Python 3.11+; TORCH_INDEX_URL ma
 	@setup/install.sh
 
 test: setup  ## the quick tests, in minutes
-	$(PYTHON_IN) -m pytest -m "not slow and not gpu"
+	$(TESTS) -m "not slow and not gpu"
 
 test-all: setup  ## all tests; those for a GPU are skipped where there is none
-	$(PYTHON_IN) -m pytest
+	$(TESTS)
 
 lint: setup  ## style, types and the Dockerfile
 	.venv/bin/ruff check .

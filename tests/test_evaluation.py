@@ -16,12 +16,16 @@ from llmrec.dataset import Dataset
 from llmrec.errors import InputError
 from llmrec.evaluation import ratings
 from llmrec.evaluation.direct import COIN, Pairs, calibrate
+from llmrec.evaluation.once import Remembered
 from llmrec.evaluation.report import compare_reports, report_folder
 from llmrec.evaluation.report import write_report as write_into
 from llmrec.evaluation.run import by_chance, cases_of, comparisons, rank, rank_all, slices
 from llmrec.metrics import pessimistic_ranks
 from llmrec.retrieval import neighbours, popularity
 from llmrec.retrieval.fusion import Fusion
+from llmrec.retrieval.fusion import learn as learn_fusion
+from llmrec.retrieval.reranking import Reranking, learn_reranking
+from llmrec.retrieval.retriever import leave_out
 from llmrec.splits import TRAIN, VALID, cold_items, leave_one_out, split_by_name
 from llmrec.tables import print_report
 
@@ -103,6 +107,29 @@ def test_a_part_of_several_systems_scores_each_person_once(split):
     cases = cases_of(split)
     rank_all([part, Fusion([part], name="one"), Fusion([part, part], name="two")], cases)
     assert part.asked == len(cases) + len(cases_of(split, "valid"))
+
+
+def test_a_model_scores_each_history_once_through_fitting_calibrating_and_ranking(split):
+    part, held = Counted(40), neighbours.fit(split)
+    model, cases = Remembered(part), cases_of(split)
+    learn_fusion([held, model], split)
+    weights = learn_reranking(held, model, split)
+    rank_all([model, Reranking(held, model, weights)], cases)
+    asked = [history for some in ("test", "valid") for history in cases_of(split, some).histories]
+    assert part.asked == len({tuple(history.tolist()) for history in asked})
+
+
+def test_what_is_remembered_is_what_was_scored_and_callers_may_write_into_it(split):
+    histories = cases_of(split).histories[:9]
+    held = neighbours.fit(split)
+    true = held.score(histories)
+    for room in (0, 4 * true[0].nbytes, 2**30):
+        model = Remembered(held, room=room)
+        for some in ([0, 1, 2, 0], [2, 8, 3], [*range(9)]):
+            found = model.score([histories[place] for place in some])
+            assert np.array_equal(found, true[some])
+            leave_out(found, [histories[place] for place in some])
+        assert sum(row.nbytes for row in model.known.values()) <= room
 
 
 def test_systems_side_by_side_rank_as_each_does_alone(split):

@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from llmrec.log import Codes
 from llmrec.retrieval.fusion import Fusion
 from llmrec.retrieval.retriever import Floats, Retriever
+
+ROOM = 2**30
+"""Bytes of scores that are remembered of one system."""
 
 
 @dataclass
@@ -38,3 +43,31 @@ def sharing(systems: Sequence[Retriever]) -> list[Retriever]:
     return [
         replace(one, parts=tuple(map(once, one.parts))) if isinstance(one, Fusion) else once(one) for one in systems
     ]
+
+
+@dataclass
+class Remembered:
+    """A retriever that scores each history once, for as many as there is room: a model takes long to.
+
+    The same people are asked while fusions and the served order are fitted, chances calibrated and lists ranked.
+    """
+
+    system: Retriever
+    room: int = ROOM
+    known: dict[bytes, Floats] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The retriever's own."""
+        return self.system.name
+
+    def score(self, histories: Sequence[Codes]) -> Floats:
+        """Scores of all items, one row a history; only histories that are new are asked about."""
+        keys = [np.asarray(history, dtype=np.int64).tobytes() for history in histories]
+        new = {key: history for key, history in zip(keys, histories, strict=True) if key not in self.known}
+        fresh = dict(zip(new, self.system.score(list(new.values())), strict=True)) if new else {}
+        found: Floats = np.stack([fresh[key] if key in fresh else self.known[key] for key in keys])
+        for key, row in fresh.items():
+            if row.nbytes * (len(self.known) + 1) <= self.room:
+                self.known[key] = row
+        return found

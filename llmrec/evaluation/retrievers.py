@@ -15,6 +15,7 @@ from llmrec.errors import InputError
 from llmrec.evaluation.labels import best_retriever
 from llmrec.evaluation.labels import told as about_labels
 from llmrec.evaluation.looks import Change
+from llmrec.evaluation.once import Remembered
 from llmrec.evaluation.ratings import rating_errors
 from llmrec.evaluation.report import report_folder, write_report
 from llmrec.evaluation.run import cases_of, over_seeds, rank_all
@@ -215,7 +216,7 @@ def _models(models: dict[str, "Recommender"], index: Index, split: Split, progre
     """
     systems: list[Retriever] = []
     for label, opened in _by_words(models):
-        alone = replace(opened.ranking, name=f"model{label}")
+        alone = Remembered(replace(opened.ranking, name=f"model{label}"))
         joined: list[Retriever] = [*index.parts]
         light: list[Retriever] = []
         if opened.light:
