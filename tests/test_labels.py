@@ -26,9 +26,11 @@ from llmrec.retrieval.retriever import best, leave_out, ndcg, some_cases
 from llmrec.retrieval.sasrec import SasRecRecipe
 from llmrec.significance import intervals
 from llmrec.tokens import TokenMeter
+from llmrec.tuning import labelling
 from llmrec.tuning.labelling import LabelRanking, falling
 from llmrec.tuning.recipe import TuningRecipe
 from llmrec.tuning.stage import tune
+from llmrec.tuning.telling import next_words
 
 ROOT = Path(__file__).parent.parent
 FIRST = 6
@@ -136,8 +138,26 @@ def test_the_same_person_is_told_the_same_alone_and_among_others(run: Path, inde
     labels, asked = labels_of(run, index, orders=2), histories(index)[1:]
     items, _ = best(leave_out(labels.retriever.score(asked), asked), FIRST)
     together = labels.opinions(asked, items)
+    fresh = labels_of(run, index, orders=2)  # which remembers no answer
     for row in (0, 4):
-        assert np.allclose(labels.opinions([asked[row]], items[[row]])[0], together[row], atol=1e-5)
+        assert np.allclose(fresh.opinions([asked[row]], items[[row]])[0], together[row], atol=1e-5)
+
+
+def test_no_prompt_is_asked_twice(run: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts: list[tuple[int, ...]] = []
+
+    def counted(ranker, write, lines, *rest, **named):
+        prompts.extend(tuple(line.tokens) for line in lines)
+        return next_words(ranker, write, lines, *rest, **named)
+
+    monkeypatch.setattr(labelling, "next_words", counted)
+    labels, asked = labels_of(run, index), histories(index)
+    first = labels.score(asked)
+    assert len(prompts) == len(asked) - 1
+    assert np.array_equal(labels.score(asked), first)
+    people = labels.agreement(asked).people
+    assert people, "these have lists that are long enough"
+    assert len(prompts) == len(asked) - 1 + people, "the other order alone is new"
 
 
 def test_an_answer_is_averaged_over_orders_and_its_dependence_on_them_is_told(run: Path, index: Index) -> None:
@@ -248,7 +268,12 @@ def test_a_report_shows_labels_beside_the_best_retriever_paired(run: Path, index
     mean = {system["name"]: system["measures"]["ndcg@10"]["mean"] for system in told["systems"]}
     assert row["gaps"]["ndcg@10"]["mean"] == pytest.approx(mean["model, labels"] - mean[row["retriever"]])
     assert {"model, labels", row["retriever"]} & {one["other"] for one in told["comparisons"]}
-    assert row["note"] in (tmp_path / "report" / "report.html").read_text()
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert row["note"] in page
+    assert re.search(r"<td>model, labels</td><td>0\.\d.*?</td><td>–</td></tr>", page), "an AUC, and no log-loss"
+    assert re.search(rf"<td>{row['retriever']}</td><td>0\.\d.*?</td><td>0\.\d.*?</td></tr>", page)
+    [why] = [line for line in told["untold"] if line.startswith("model, labels, log-loss: ")]
+    assert why in page.replace("&#39;", "'")
     for figure in (row["order"]["same_first"], row["order"]["correlation"]):
         assert figure["low"] <= figure["mean"] <= figure["high"]
     same = row["order"]["same_first"]

@@ -36,7 +36,7 @@ QUICK = Scale(
     epochs=30,
     looks=12_000,
     reads=24_000,
-    tuning=("talks.count=30", "watch=0"),
+    tuning=("talks.count=30", "watch=0", "words.positions=1"),
     merging=("--people", "100"),
     evaluation=("--limit", "60"),
 )

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 ON_VALID = "Fusion and chances were fitted and settings chosen on these very targets: this is no fair test."
 
+DEALT_ANEW = (
+    "its scores are its retriever's, dealt out anew, and to make chances of them would ask as many prompts again."
+)
+
 
 def evaluate_indexes(
     folders: Sequence[Path],
@@ -85,8 +89,10 @@ def evaluate_indexes(
         # First, since it says at once where a prompt has no room for so many.
         labelled = _labelled(runs, indexes[0], opened, split, labels, orders, seed, progress) if labels else []
         tuned, changes, untold = _tuned(runs, indexes[0], opened, split, controls, ablate, seed, progress)
-        last = [*tuned, *(one for one, _ in labelled)]
-        fits = [rank_all([*index.retrievers, *last], cases, seed=seed, progress=progress) for index in indexes]
+        fits = [rank_all([*index.retrievers, *tuned], cases, seed=seed, progress=progress) for index in indexes]
+        by_letters = [one for one, _ in labelled]  # beside a model there is one index
+        if by_letters:
+            fits[0] += rank_all(by_letters, cases, seed=seed, chances_too=False, progress=progress)
         for index, fit in zip(indexes[1:], fits[1:], strict=True):
             if [one.name for one in fit] != [one.name for one in fits[0]]:
                 raise InputError(f"{index.folder} has other systems than {indexes[0].folder}. {ALIKE}")
@@ -107,6 +113,7 @@ def evaluate_indexes(
         told = rating_errors(split, ratings, asked)
         lettered = [about_labels(one, systems, cases, trained=known, seed=seed) for one, known in labelled]
         heard = _heard(runs, indexes[0], opened, asked, speech, seed, progress) if speech else []
+        untold += [f"{one.name}, log-loss: {DEALT_ANEW}" for one in by_letters]
         untold += _untold(runs, told, controls=controls, ablate=ablate, labels=labels, speech=speech)
         return write_report(
             folder, opened, cases, systems, seed=seed, seeds=seeds, ratings=told, labels=lettered, speech=heard,

@@ -182,13 +182,21 @@ def rank(system: Retriever, cases: Cases, *, seed: int = 0, progress: Progress |
 
 
 def rank_all(
-    systems: Sequence[Retriever], cases: Cases, *, seed: int = 0, progress: Progress | None = None
+    systems: Sequence[Retriever],
+    cases: Cases,
+    *,
+    seed: int = 0,
+    chances_too: bool = True,
+    progress: Progress | None = None,
 ) -> list[Ranked]:
-    """Let systems rank side by side: what several of them ask of the same part is scored once a batch."""
+    """Let systems rank side by side: what several of them ask of the same part is scored once a batch.
+
+    Without `chances_too` nobody of validation is asked, and there is no log-loss.
+    """
     systems = sharing(systems)
     count = len(systems)
-    known = min(CASES, max(FEW_CASES, len(cases)))
-    chances = _calibrated(systems, cases.split, cases.protocol, known, seed, progress)
+    known = min(CASES, max(FEW_CASES, len(cases))) if chances_too else 0
+    chances = _calibrated(systems, cases.split, cases.protocol, known, seed, progress) if known else []
     sampled, beside = cases.protocol == "sampled", samples(cases)
     candidates = _candidates(cases, seed) if sampled or beside else None
     others = _others(cases, seed)

@@ -62,6 +62,8 @@ class LabelRanking:
     seed: int = 0
     batch_tokens: int = 4096
     progress: Progress | None = field(default=None, repr=False)
+    _known: dict[tuple[int, bytes, bytes], Opinions] = field(default_factory=dict, repr=False)
+    """What was answered to each order, history and candidates: a prompt is long, and its answer one row."""
 
     def __post_init__(self) -> None:
         """Find what cannot be asked before anybody is."""
@@ -133,7 +135,17 @@ class LabelRanking:
         return Agreement(len(asked), *intervals(each, seed=self.seed))
 
     def _opinions(self, histories: Sequence[Codes], items: npt.NDArray[np.int64], order: int) -> Opinions:
-        """The log-probabilities under one order, which depends on the seed and the history alone."""
+        """The log-probabilities under one order, which depends on the seed and the history alone; asked for once."""
+        keys = [
+            (order, np.asarray(history, dtype=np.int64).tobytes(), row.tobytes())
+            for history, row in zip(histories, items, strict=True)
+        ]
+        new = [row for row, key in enumerate(keys) if key not in self._known]
+        for row, answer in zip(new, self._asked([histories[row] for row in new], items[new], order), strict=True):
+            self._known[keys[row]] = answer
+        return np.array([self._known[key] for key in keys]).reshape(items.shape)
+
+    def _asked(self, histories: Sequence[Codes], items: npt.NDArray[np.int64], order: int) -> Opinions:
         found = np.full(items.shape, -np.inf)
         lines: list[Line] = []
         placed: list[npt.NDArray[np.int64]] = []
