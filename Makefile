@@ -12,7 +12,7 @@ RESULTS ?=
 # Tests run in as many processes as there are cores, at most four, with one thread each: threads that wait for one another
 # spin, and several programs that do so slow each other down far more than twice. For one after the other: make test AT_ONCE=0
 AT_ONCE ?= auto
-TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN) -m pytest --numprocesses $(AT_ONCE) --maxprocesses 4 --dist loadfile
+TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN) -m pytest --numprocesses $(AT_ONCE) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(PYTHON_IN) -m mkdocs
 
 help:  ## this list

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from gateways import Served
 
 ROOT = Path(__file__).parent.parent
+LONGEST = ("test_results_again.py", "test_demo.py", "test_processes.py", "test_bare_vllm.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first: a file stays with one process, and the rest shares out what is left."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
