@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
@@ -33,18 +33,21 @@ def test_help_names_each_stage_and_every_stage_has_an_example():
         assert "Example" in run(stage, "--help").stdout
 
 
+def computed(call):
+    """The seconds that the programs which a call starts compute: other programs make them wait, not compute."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    call()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def test_help_answers_at_once_and_loads_nothing_heavy():
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        run("--help")
-        times.append(time.perf_counter() - began)
-    bare = []
-    for _ in range(5):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "pass"], check=True)
-        bare.append(time.perf_counter() - began)
-    assert min(times) - min(bare) < 0.3
+    took: list[float] = []
+    bare: list[float] = []
+    while len(took) < 20 and (not took or min(took) >= max(0.3, 8 * min(bare))):
+        took.append(computed(lambda: run("--help")))
+        bare.append(computed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)))
+    assert min(took) < max(0.3, 8 * min(bare)), (took, bare)
     loaded = subprocess.run(
         [sys.executable, "-c", "import sys, llmrec.cli; print(*sys.modules)"],
         capture_output=True,
