@@ -11,8 +11,10 @@ WORK ?= work/demo
 RESULTS ?=
 # Tests run in as many processes as there are cores, at most four, with one thread each: threads that wait for one another
 # spin, and several programs that do so slow each other down far more than twice. For one after the other: make test AT_ONCE=0
+# The few that hold a wall clock against a bound (the marker `alone`) run before the others, with nothing beside them.
 AT_ONCE ?= auto
-TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN) -m pytest --numprocesses $(AT_ONCE) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN) -m pytest
+BESIDE := --numprocesses $(AT_ONCE) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(PYTHON_IN) -m mkdocs
 
 help:  ## this list
@@ -22,10 +24,12 @@ setup:  ## make the environment in .venv (needs Python 3.11+; TORCH_INDEX_URL ma
 	@setup/install.sh
 
 test: setup  ## the quick tests, in minutes
-	$(TESTS) -m "not slow and not gpu"
+	$(TESTS) -m "alone and not slow and not gpu"
+	$(TESTS) $(BESIDE) -m "not alone and not slow and not gpu"
 
 test-all: setup  ## all tests; those for a GPU are skipped where there is none
-	$(TESTS)
+	$(TESTS) -m alone
+	$(TESTS) $(BESIDE) -m "not alone"
 
 lint: setup  ## style, types and the Dockerfile
 	.venv/bin/ruff check .

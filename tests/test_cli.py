@@ -2,9 +2,9 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -33,21 +33,20 @@ def test_help_names_each_stage_and_every_stage_has_an_example():
         assert "Example" in run(stage, "--help").stdout
 
 
-def computed(call):
-    """The seconds that the programs which a call starts compute: other programs make them wait, not compute."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def seconds(call):
+    began = time.perf_counter()
     call()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - began
 
 
+@pytest.mark.alone
 def test_help_answers_at_once_and_loads_nothing_heavy():
     took: list[float] = []
     bare: list[float] = []
-    while len(took) < 20 and (not took or min(took) >= max(0.3, 8 * min(bare))):
-        took.append(computed(lambda: run("--help")))
-        bare.append(computed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)))
-    assert min(took) < max(0.3, 8 * min(bare)), (took, bare)
+    while len(took) < 12 and (not took or min(took) - min(bare) >= 0.3):  # what else the machine does only adds to it
+        took.append(seconds(lambda: run("--help")))
+        bare.append(seconds(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)))
+    assert min(took) - min(bare) < 0.3, (took, bare)
     loaded = subprocess.run(
         [sys.executable, "-c", "import sys, llmrec.cli; print(*sys.modules)"],
         capture_output=True,

@@ -194,6 +194,7 @@ def test_openais_client_raises_what_it_should(refusing, status, raised):
     assert "No, in words" in error.value.message
 
 
+@pytest.mark.alone
 def test_openais_client_does_not_ask_again_where_it_would_not_help(refusing):
     began = time.monotonic()
     with openai.OpenAI(api_key="x", base_url=refusing, max_retries=2) as asking, pytest.raises(openai.ConflictError):

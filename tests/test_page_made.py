@@ -190,22 +190,17 @@ def test_light_and_dark_follow_the_system_until_one_is_chosen(browser: Any, serv
         assert page.evaluate("() => localStorage.length") == 0, "the system's own needs no memory"
 
 
+@pytest.mark.alone
 def test_the_first_paint_comes_within_300_ms(browser: Any, server: Served) -> None:
-    """Beyond a page of one word, which paints as fast as this machine, with whatever else it does, paints anything."""
-    entries = "() => performance.getEntriesByName('first-contentful-paint').map(entry => entry.startTime)"
     painted: list[float] = []
-    plain: list[float] = []
-    while len(painted) < 30 and min(painted, default=300) - min(plain, default=0) >= 300:
-        with opened(browser, server.address) as page:
-            page.goto("data:text/html,<p>word</p>")
-            page.wait_for_function(f"({entries})().length")
-            plain += page.evaluate(entries)
+    while len(painted) < 12 and min(painted, default=300) >= 300:  # what else the machine does only adds to it
         with opened(browser, server.address) as page:
             page.goto("/")
             page.wait_for_selector("[data-person]")
-            painted += page.evaluate(entries)
-        time.sleep(0.1)
-    assert min(painted) - min(plain) < 300, (painted, plain)
+            entry = "() => performance.getEntriesByName('first-contentful-paint')[0].startTime"
+            painted.append(page.evaluate(entry))
+            time.sleep(0.1)
+    assert min(painted) < 300, painted
 
 
 def test_the_page_can_be_left_out(tuned_model: Path, tuned_index: Index, tmp_path: Path) -> None:
