@@ -305,6 +305,20 @@ def test_the_cheapest_of_those_that_are_as_good_is_named() -> None:
     assert any(sentence.startswith("“some” ranks better than “few” (+0.0250") for sentence in told)
 
 
+def test_what_stands_beside_and_is_ahead_is_told() -> None:
+    cells = [("words", 0.18), ("letters", 0.16)]
+    found = [replace(shown(name, mean, 1, level=True), beside={"fusion": 0.2, "sasrec": 0.17}) for name, mean in cells]
+    found[1] = replace(found[1], gap=Difference(-0.02, -0.03, -0.01, 0.5), corrected=0.5)
+    told = "“fusion” (0.2000) has a higher mean than every cell."
+    assert [one for one in reading(found) if "higher mean" in one] == [
+        told, "“sasrec” (0.1700) has a higher mean than “letters”."
+    ]  # fmt: skip
+    found[0] = replace(found[0], beside={"fusion": 0.19, "sasrec": None})
+    found[1] = replace(found[1], beside={"fusion": 0.2, "sasrec": 0.15})
+    ahead = [one for one in reading(found) if "higher mean" in one]
+    assert ahead == ["“fusion” (0.1900 to 0.2000) has a higher mean than every cell."]
+
+
 def test_what_others_claim_of_costs_is_told_beside_what_was_seen() -> None:
     found = [shown("all layers", 0.21, 4, level=False), shown("LoRA", 0.2, 7.28, level=False, gap=-0.01, p=0.01)]
     found[1] = replace(found[1], costs=replace(found[1].costs, memory=481.0))

@@ -25,6 +25,7 @@ def reading(found: Sequence[Found], suite: Suite | None = None, seeds: Sequence[
             told.append(f"Of these “{light}” is tuned in the least time: {share:.2f} of that of “{best.name}”.")
     base = next((one for one in found if one.gap is None), None)
     told += [_against(one, base) for one in found if base is not None and one is not base]
+    told += _ahead(found)
     by_name = {one.name: one for one in found}
     for claim in suite.claims if suite else ():
         if claim.cell in by_name and claim.of in by_name:
@@ -57,6 +58,20 @@ def _against(one: Found, base: Found) -> str:
     costs = (("time of tuning", one.costs.minutes, base.costs.minutes), ("memory", one.costs.memory, base.costs.memory))
     shares = [f"{seen / of:.2f} of the {what}" for what, seen, of in costs if seen and of]
     return f"{said}; it takes {listed(shares)}." if shares else f"{said}."
+
+
+def _ahead(found: Sequence[Found]) -> list[str]:
+    """Which of the systems that stand beside have higher means than cells, each held against its own report's."""
+    told = []
+    for system in found[0].beside:
+        known = {one.name: (one.interval.mean, one.beside[system]) for one in found}
+        behind = {name: mean for name, (own, mean) in known.items() if mean is not None and mean > own}
+        if not behind:
+            continue
+        low, high = (f"{of(behind.values()):.4f}" for of in (min, max))
+        cells = "every cell" if len(behind) == len(found) else listed([f"“{name}”" for name in behind])
+        told.append(f"“{system}” ({low if low == high else f'{low} to {high}'}) has a higher mean than {cells}.")
+    return told
 
 
 def _missing(found: Sequence[Found], suite: Suite, seeds: Sequence[int]) -> list[str]:
